@@ -1,0 +1,1 @@
+"""From files or simulation to arrays and frames, split by patient."""

@@ -1,0 +1,160 @@
+"""A user's own folder of images, checked file by file.
+
+Two layouts:
+
+- one subfolder per class, images inside;
+- images anywhere below the folder, and a `labels.csv` with the columns `file` and `label`, and
+  optionally `patient` and `split` (train, valid or test).
+
+Without a `patient` column each image counts as a patient of its own, and a note says so.
+"""
+
+import numpy as np
+
+from ..errors import MedkitError, unknown
+from .split import PARTS, by_patient
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
+FRACTIONS = (0.7, 0.15, 0.15)
+
+
+def read_folder(folder, size, seed=0):
+    """Read a folder of images.
+
+    Returns
+    -------
+    X : uint8 array of shape (n, size, size, channels)
+    y : int64 array of shape (n,)
+    patients : array of str of shape (n,)
+    classes : list of str
+    parts : dict of part to row numbers
+    notes : list of str, what the reader should know of how images were changed
+    """
+    table = read_labels(folder) if (folder / "labels.csv").exists() else list_classes(folder)
+    classes = sorted(table["label"].unique())
+    if len(classes) < 2:
+        raise MedkitError(f"{folder} has images of one class only ('{classes[0]}'): there is nothing to tell apart.")
+    y = table["label"].map({c: k for k, c in enumerate(classes)}).to_numpy(np.int64)
+    X, notes = read_images([folder / f for f in table["file"]], size)
+    if "patient" not in table:
+        notes.append("No patient is named: each image counts as a patient of its own. If a patient has several "
+                     "images, name the patient in labels.csv, or the test is too kind.")
+    patients = table.get("patient", table["file"]).to_numpy(str)
+    parts = parts_of(table, y, patients, seed, folder)
+    check_classes(y, classes, parts, folder)
+    return X, y, patients, classes, parts, notes
+
+
+def check_classes(y, classes, parts, folder):
+    """Check that every part has every class, without which nothing can be measured."""
+    for part, rows in parts.items():
+        absent = np.setdiff1d(np.arange(len(classes)), y[rows])
+        if len(absent):
+            raise MedkitError(f"{folder}: the {part} part has no '{classes[absent[0]]}'. That class has images of too "
+                              "few patients (at least 7 serve), or the split of labels.csv leaves it out.")
+
+
+def list_classes(folder):
+    """Make the table of files from one subfolder per class."""
+    import pandas as pd
+
+    subfolders = sorted(d for d in folder.iterdir() if d.is_dir() and not d.name.startswith("."))
+    if not subfolders:
+        raise MedkitError(f"{folder} has neither class subfolders nor a labels.csv. Put the images of each class "
+                          "in a subfolder of its name, or add a labels.csv with the columns file and label.")
+    files = {d.name: sorted(f for f in d.rglob("*") if f.suffix.lower() in SUFFIXES) for d in subfolders}
+    empty = [name for name, found in files.items() if not found]
+    if empty:
+        raise MedkitError(f"No image in the class folder {folder / empty[0]}. Add images "
+                          f"({', '.join(sorted(SUFFIXES))}) or remove the folder.")
+    rows = [(str(f.relative_to(folder)), name) for name, found in files.items() for f in found]
+    return pd.DataFrame(rows, columns=["file", "label"])
+
+
+def read_labels(folder):
+    """Read and check `labels.csv`."""
+    import pandas as pd
+
+    path = folder / "labels.csv"
+    try:
+        table = pd.read_csv(path, dtype=str, encoding="utf-8-sig")
+    except Exception as error:
+        raise MedkitError(f"{path} cannot be read as CSV: {error}".rstrip(".") + ".") from None
+    for column in ("file", "label"):
+        if column not in table:
+            raise MedkitError(f"{path} has no column '{column}'. Its columns: {', '.join(table)}. "
+                              "Needed: file, label; optional: patient, split.")
+    check_rows(table, folder)
+    return table
+
+
+def check_rows(table, folder):
+    """Check that each row has a label and names a file that is there, once."""
+    path = folder / "labels.csv"
+    for column in (c for c in ("file", "label", "patient", "split") if c in table):
+        blank = table.index[table[column].isna()]
+        if len(blank):
+            raise MedkitError(f"{path}, line {blank[0] + 2}: the {column} is empty.")
+    twice = table.index[table["file"].duplicated()]
+    if len(twice):
+        raise MedkitError(f"{path}, line {twice[0] + 2}: '{table['file'][twice[0]]}' is named twice. Keep one line.")
+    inside = {str(f.relative_to(folder)) for f in folder.rglob("*") if f.suffix.lower() in SUFFIXES}
+    absent = table.index[~table["file"].isin(inside)]
+    if len(absent):
+        raise MedkitError(f"{path}, line {absent[0] + 2}: there is no image '{table['file'][absent[0]]}' in {folder} "
+                          f"({len(absent)} such lines).")
+
+
+def parts_of(table, y, patients, seed, folder):
+    """Take the split of the labels file, or split by patient."""
+    if "split" not in table:
+        return by_patient(patients, y, FRACTIONS, seed)
+    wrong = table.index[~table["split"].isin(PARTS)]
+    if len(wrong):
+        raise MedkitError(f"{folder / 'labels.csv'}, line {wrong[0] + 2}: {unknown('split', table['split'][wrong[0]], PARTS)}")
+    shared = table.groupby("patient")["split"].nunique()
+    if (shared > 1).any():
+        raise MedkitError(f"{folder / 'labels.csv'}: patient '{shared.idxmax()}' stands in more than one split. "
+                          "All images of a patient belong in one.")
+    parts = {part: np.flatnonzero(table["split"] == part) for part in PARTS}
+    bare = [part for part, rows in parts.items() if not len(rows)]
+    if bare:
+        raise MedkitError(f"{folder / 'labels.csv'}: no image has the split '{bare[0]}'.")
+    return parts
+
+
+def read_images(paths, size):
+    """Read images to one array; colour is kept only if some image has colour."""
+    from tqdm import tqdm
+
+    shapes = set()
+    images = [read_image(p, size, shapes) for p in tqdm(paths, desc="images", unit="image", disable=len(paths) < 500)]
+    colour = any(np.ptp(image, axis=2).any() for image in images)
+    stacked = np.stack(images)
+    notes = [f"The images have {len(shapes)} sizes, from {min(shapes)} to {max(shapes)} pixels (width, height): all "
+             f"were padded to squares of {size}."] if len(shapes) > 1 else []
+    return (stacked if colour else stacked[..., :1]), notes
+
+
+def read_image(path, size, shapes):
+    """Read one image as uint8 RGB of shape (size, size, 3), padded to a square, not stretched."""
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path) as image:
+            image.load()
+    except Exception as error:
+        raise MedkitError(f"{path} is damaged, or is not an image: {error}. Mend or remove the file.") from None
+    shapes.add(image.size)
+    grey = to_8_bit(image) if image.mode.startswith(("I", "F")) else image
+    return np.asarray(ImageOps.pad(grey.convert("RGB"), (size, size), Image.Resampling.BILINEAR))
+
+
+def to_8_bit(image):
+    """Bring a 16-bit or float image to 8 bits, its 0.5th and 99.5th percentile to black and white."""
+    from PIL import Image
+
+    values = np.asarray(image, dtype=np.float64)
+    low, high = np.percentile(values[np.isfinite(values)], (0.5, 99.5)) if np.isfinite(values).any() else (0, 1)
+    scaled = np.clip((np.nan_to_num(values) - low) / max(high - low, 1e-9), 0, 1)
+    return Image.fromarray(np.round(255 * scaled).astype(np.uint8))

@@ -1,0 +1,130 @@
+"""Images with their labels, split by patient: any MedMNIST set by name, or a folder of one's own."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from .. import catalog, fetch
+from ..errors import MedkitError, unknown
+from .folder import read_folder
+
+SIZES = (28, 64, 128, 224)
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """A data set of images in memory.
+
+    `X` maps "train", "valid" and "test" to uint8 arrays of shape (n, height, width, channels);
+    `y` to int64 class codes of shape (n,), or (n, labels) of 0/1 where an image can have several;
+    `patients` to patient ids of shape (n,).
+    """
+
+    name: str
+    classes: list
+    X: dict
+    y: dict
+    patients: dict
+    multi_label: bool = False
+    simulated: bool = False
+    notes: list = field(default_factory=list)
+
+    @property
+    def channels(self):
+        """1 for grey images, 3 for colour."""
+        return self.X["train"].shape[-1]
+
+    def counts(self):
+        """Count the images of each class in each part, as a DataFrame."""
+        import pandas as pd
+
+        def tally(y):
+            return y.sum(axis=0) if self.multi_label else np.bincount(y, minlength=len(self.classes))
+
+        return pd.DataFrame({part: tally(y) for part, y in self.y.items()}, index=self.classes)
+
+    def take(self, part, n, seed=0):
+        """Draw about `n` images of a part, at least one of each class: the row numbers, ascending."""
+        y = self.y[part]
+        rng = np.random.default_rng(seed)
+        if self.multi_label or n >= len(y):
+            return np.sort(rng.choice(len(y), min(n, len(y)), replace=False))
+        rows = [rng.permutation(np.flatnonzero(y == c)) for c in np.unique(y)]
+        chosen = [r[:max(1, round(n * len(r) / len(y)))] for r in rows]
+        return np.sort(np.concatenate(chosen))
+
+
+def load(source, size=28, seed=0):
+    """Load images by the name of a data set or from a folder.
+
+    Parameters
+    ----------
+    source : str or path
+        A MedMNIST name such as "pneumoniamnist", or a folder (see `medkit.datasets.folder`).
+    size : int
+        Height and width in pixels. MedMNIST has 28, 64, 128 and 224.
+    seed : int
+        For a folder without a split of its own: which split.
+
+    Raises
+    ------
+    MedkitError
+        If the source is neither, or its files are damaged.
+    """
+    if str(source) in catalog.cards():
+        return medmnist(str(source), size)
+    if Path(source).expanduser().is_dir():
+        return from_folder(Path(source).expanduser(), size, seed)
+    if "/" in str(source) or Path(source).exists():
+        raise MedkitError(f"{source} is not a folder of images. Give a folder with one subfolder per class, "
+                          "or with a labels.csv.")
+    raise unknown("image data set or folder", source, image_sets())
+
+
+def image_sets():
+    """Give the ids of all image data sets that can be loaded by name."""
+    return [c.id for c in catalog.cards().values() if c.kind == "images" and c.splits]
+
+
+def medmnist(name, size=28):
+    """Load a MedMNIST v2 set with its official split (Yang et al., Sci Data 10:41, 2023)."""
+    if name not in image_sets():
+        raise unknown("image data set", name, image_sets())
+    if size not in SIZES:
+        raise MedkitError(f"MedMNIST has no images of {size} pixels. Sizes: {', '.join(map(str, SIZES))}.")
+    card = catalog.card(name)
+    arrays = read_npz(fetch.path(name, f"{name}.npz" if size == 28 else f"{name}_{size}.npz"))
+    parts = {"train": "train", "valid": "val", "test": "test"}
+    X = {part: with_channels(arrays[f"{key}_images"]) for part, key in parts.items()}
+    multi = card.task == "multi-label"
+    y = {part: labels(arrays[f"{key}_labels"], multi) for part, key in parts.items()}
+    rows = {part: np.array([f"{part}-{i}" for i in range(len(y[part]))]) for part in parts}
+    return ImageSet(name, card.classes, X, y, rows, multi_label=multi, notes=list(card.pitfalls))
+
+
+def read_npz(path):
+    """Read an .npz file of plain arrays (nothing in it is unpickled)."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except Exception as error:
+        raise MedkitError(f"{path} cannot be read as .npz: {error}.") from None
+
+
+def with_channels(images):
+    """Add the channel axis to grey images."""
+    return images if images.ndim == 4 else images[..., None]
+
+
+def labels(codes, multi):
+    """Bring labels of shape (n, 1) to (n,), and leave several labels an image as they are."""
+    return codes.astype(np.int64) if multi else codes[:, 0].astype(np.int64)
+
+
+def from_folder(folder, size, seed):
+    """Load a folder of images, split by patient unless the labels file has a split."""
+    X, y, patients, classes, parts, notes = read_folder(folder, size, seed)
+    pick = {part: np.asarray(rows) for part, rows in parts.items()}
+    return ImageSet(folder.name, classes, {p: X[r] for p, r in pick.items()}, {p: y[r] for p, r in pick.items()},
+                    {p: patients[r] for p, r in pick.items()}, notes=notes)

@@ -1,0 +1,48 @@
+"""Splitting a data set so that no patient stands on both sides."""
+
+import numpy as np
+
+from ..errors import MedkitError
+
+PARTS = ("train", "valid", "test")
+
+
+def by_patient(patients, outcome, fractions=(0.7, 0.15, 0.15), seed=0):
+    """Give each row its part, with all rows of a patient in one part and outcomes balanced.
+
+    Parameters
+    ----------
+    patients : array of shape (n,)
+        The patient of each row.
+    outcome : array of shape (n,)
+        The class of each row; a patient counts as the highest class among the patient's rows.
+    fractions : tuple of three floats
+        The shares of patients for training, validation and test.
+    seed : int
+        Which of the possible splits.
+
+    Returns
+    -------
+    dict
+        "train", "valid" and "test" to arrays of row numbers, ascending.
+    """
+    codes = np.unique(np.asarray(outcome), return_inverse=True)[1]
+    ids, row_patient = np.unique(np.asarray(patients), return_inverse=True)
+    if len(ids) < len(PARTS):
+        raise MedkitError(f"A split into training, validation and test needs at least 3 patients; here are {len(ids)}.")
+    worst = np.zeros(len(ids), dtype=int)
+    np.maximum.at(worst, row_patient, codes)
+    part = deal(worst, fractions, np.random.default_rng(seed))[row_patient]
+    return {name: np.flatnonzero(part == k) for k, name in enumerate(PARTS)}
+
+
+def deal(strata, fractions, rng):
+    """Deal patients to the parts, stratum by stratum, so that each part gets its share of each."""
+    order = rng.permutation(len(strata))
+    order = order[np.argsort(strata[order], kind="stable")]
+    rank = np.arange(len(strata)) - np.searchsorted(strata[order], strata[order])
+    size = np.bincount(strata)[strata[order]]
+    bounds = np.cumsum(fractions[:-1])
+    part = np.empty(len(strata), dtype=int)
+    part[order] = np.searchsorted(bounds, (rank + 0.5) / size, side="right")
+    return part

@@ -1,0 +1,243 @@
+"""How good is a prediction, and how sure can one be of it?
+
+Every metric has the form `metric(y, p, w=None)`: true classes `y` (0 or 1) of shape (n,), predicted
+probabilities `p` of shape (n,), and optional weights `w` of shape (resamples, n), for which it gives one
+value a resample. A bootstrap resample is nothing but such a row of weights (how often each patient
+was drawn), so one vectorised definition serves both the estimate and its interval.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from .errors import MedkitError
+
+CHUNK_CELLS = 4_000_000  # weights held at once: 32 MB of float64
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self):
+        return f"{self.value:.3f} (95 % interval {self.low:.3f} to {self.high:.3f})"
+
+
+def weighted(metric):
+    """Let a metric be called with no weights (a float comes back) or with rows of weights."""
+
+    def called(y, p, w=None, **options):
+        y, p = np.asarray(y), np.asarray(p, dtype=np.float64)
+        if len(y) != len(p):
+            raise MedkitError(f"{len(y)} labels but {len(p)} predictions.")
+        rows = np.ones((1, len(y))) if w is None else np.atleast_2d(w)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            values = metric(y, p, rows, **options)
+        return float(values[0]) if w is None else values
+
+    called.__name__, called.__doc__ = metric.__name__, metric.__doc__
+    return called
+
+
+def ranked(y, p, w):
+    """Sum positive and negative weights over falling scores, one column per distinct score."""
+    order = np.argsort(-p, kind="stable")
+    last = np.flatnonzero(np.append(np.diff(p[order]) != 0, True))  # ties share one step
+    positive = np.cumsum(w[:, order] * (y[order] == 1), axis=1)[:, last]
+    total = np.cumsum(w[:, order], axis=1)[:, last]
+    return positive, total - positive
+
+
+@weighted
+def auroc(y, p, w):
+    """Area under the ROC curve: the chance that a positive ranks above a negative, ties half."""
+    tp, fp = ranked(y, p, w)
+    height = (tp + np.pad(tp, ((0, 0), (1, 0)))[:, :-1]) / 2
+    width = np.diff(fp, axis=1, prepend=0)
+    return (height * width).sum(axis=1) / (tp[:, -1] * fp[:, -1])
+
+
+@weighted
+def average_precision(y, p, w):
+    """Area under the precision-recall steps; a useless model reaches the prevalence."""
+    tp, fp = ranked(y, p, w)
+    gain = np.diff(tp, axis=1, prepend=0) / tp[:, -1:]
+    return (gain * tp / np.maximum(tp + fp, 1e-12)).sum(axis=1)
+
+
+def mean_of(w, what):
+    """Average `what` of shape (n,) under each row of weights."""
+    return w @ what / w.sum(axis=1)
+
+
+@weighted
+def accuracy(y, p, w, threshold=0.5):
+    """Share of patients classified rightly at a threshold."""
+    return mean_of(w, ((p >= threshold) == y).astype(float))
+
+
+@weighted
+def sensitivity(y, p, w, threshold=0.5):
+    """Share of the ill who are found at a threshold."""
+    return w @ ((p >= threshold) & (y == 1)) / (w @ (y == 1))
+
+
+@weighted
+def specificity(y, p, w, threshold=0.5):
+    """Share of the well who are left in peace at a threshold."""
+    return w @ ((p < threshold) & (y == 0)) / (w @ (y == 0))
+
+
+@weighted
+def brier(y, p, w):
+    """Mean squared error of the probability (Brier, 1950)."""
+    return mean_of(w, (p - y) ** 2)
+
+
+@weighted
+def log_loss(y, p, w):
+    """Mean negative log-likelihood, in nats."""
+    q = np.clip(p, 1e-7, 1 - 1e-7)
+    return mean_of(w, -np.where(y == 1, np.log(q), np.log(1 - q)))
+
+
+@weighted
+def ece(y, p, w, bins=10):
+    """Expected calibration error over bins of equal width (Guo et al., 2017): mean gap of risk and rate."""
+    inside = np.eye(bins)[np.clip((p * bins).astype(int), 0, bins - 1)]
+    gap = w @ (inside * (p - y)[:, None])
+    return np.abs(gap).sum(axis=1) / w.sum(axis=1)
+
+
+def macro(metric):
+    """Average a metric over classes, each against the rest; `y` is (n,) codes or (n, k) of 0/1, `p` (n, k)."""
+
+    def averaged(y, p, w=None):
+        y, p = np.asarray(y), np.asarray(p)
+        truth = y if y.ndim == 2 else np.eye(p.shape[1], dtype=int)[y]
+        return np.nanmean([metric(truth[:, k], p[:, k], w) for k in range(p.shape[1])], axis=0)
+
+    averaged.__name__ = f"macro_{metric.__name__}"
+    return averaged
+
+
+def resamples(n, groups=None, count=1000, seed=0):
+    """Yield chunks of bootstrap weights of shape (rows, n), drawing whole patients.
+
+    Parameters
+    ----------
+    n : int
+        The number of rows.
+    groups : array of shape (n,), optional
+        The patient of each row: a patient is drawn with all of its rows.
+    """
+    member = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1]
+    size, rng = member.max() + 1, np.random.default_rng(seed)
+    rows = max(1, CHUNK_CELLS // n)
+    for start in range(0, count, rows):
+        k = min(rows, count - start)
+        drawn = rng.integers(size, size=(k, size)) + size * np.arange(k)[:, None]
+        yield np.bincount(drawn.ravel(), minlength=k * size).reshape(k, size)[:, member].astype(float)
+
+
+def bootstrap(statistic, n, groups, count, seed):
+    """Evaluate `statistic(w)` on every resample: an array of shape (count, ...)."""
+    return np.concatenate([np.asarray(statistic(w)) for w in resamples(n, groups, count, seed)])
+
+
+def interval(metric, y, p, groups=None, count=1000, seed=0, **options):
+    """Estimate a metric with its 95 % percentile bootstrap interval, patients drawn whole.
+
+    Resamples in which the metric does not exist (no positive drawn, say) are left out.
+    """
+    point = partial(metric, **options)
+    values = bootstrap(lambda w: point(y, p, w), len(y), groups, count, seed)
+    return Estimate(float(point(y, p)), *percentiles(values))
+
+
+def percentiles(values):
+    """Give the 2.5th and 97.5th percentile of the values that exist."""
+    there = values[np.isfinite(values)]
+    return tuple(float(v) for v in np.percentile(there, (2.5, 97.5))) if len(there) else (np.nan, np.nan)
+
+
+def compare(metric, y, p, q, groups=None, count=1000, seed=0, **options):
+    """Estimate metric(p) - metric(q) on the same patients, with its paired 95 % interval."""
+    point = partial(metric, **options)
+    values = bootstrap(lambda w: point(y, p, w) - point(y, q, w), len(y), groups, count, seed)
+    return Estimate(float(point(y, p) - point(y, q)), *percentiles(values))
+
+
+def mean_interval(values, count=10_000, seed=0):
+    """Estimate the mean of a few independent repeats (draws, seeds), with Student's 95 % interval."""
+    from scipy import stats
+
+    values = np.asarray(values, dtype=float)
+    if len(values) < 2:
+        return Estimate(float(values.mean()), np.nan, np.nan)
+    half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
+    return Estimate(float(values.mean()), float(values.mean() - half), float(values.mean() + half))
+
+
+def threshold_for(y, p, sensitivity=None):
+    """Choose a threshold on validation data.
+
+    Parameters
+    ----------
+    sensitivity : float, optional
+        The share of the ill that must be found: the highest threshold that does. Without it the
+        threshold with the highest sensitivity + specificity (Youden, 1950).
+    """
+    y, p = np.asarray(y), np.asarray(p, dtype=float)
+    steps = np.unique(p)[::-1]
+    tp, fp = ranked(y, p, np.ones((1, len(y))))
+    found, alarmed = tp[0] / tp[0, -1], fp[0] / fp[0, -1]
+    best = np.argmax(found - alarmed) if sensitivity is None else np.argmax(found >= sensitivity)
+    return float(steps[best])
+
+
+def reliability(y, p, bins=10):
+    """Give mean predicted risk, observed rate and number of patients, for bins of equal count."""
+    y, p = np.asarray(y), np.asarray(p, dtype=float)
+    groups = np.array_split(np.argsort(p, kind="stable"), min(bins, len(p)))
+    return np.array([[p[g].mean(), y[g].mean(), len(g)] for g in groups]).T
+
+
+METRICS = {"AUROC": auroc, "average precision": average_precision, "accuracy": accuracy,
+           "sensitivity": sensitivity, "specificity": specificity, "ECE": ece, "Brier score": brier}
+AT_THRESHOLD = {"accuracy", "sensitivity", "specificity"}
+
+
+def summary(y, p, threshold, groups=None, count=1000, seed=0):
+    """Give every standard figure with its interval: {name: Estimate}."""
+    return {name: interval(metric, y, p, groups, count, seed, **({"threshold": threshold} if name in AT_THRESHOLD else {}))
+            for name, metric in METRICS.items()}
+
+
+def subgroups(metric, y, p, by, groups=None, count=1000, seed=0, **options):
+    """Estimate a metric in each subgroup.
+
+    Parameters
+    ----------
+    by : array of shape (n,)
+        The subgroup of each row.
+
+    Returns
+    -------
+    DataFrame
+        One row per subgroup: n, positive, value, low, high.
+    """
+    import pandas as pd
+
+    y, p, by = np.asarray(y), np.asarray(p), np.asarray(by)
+    rows = {}
+    for name in pd.unique(by):
+        here = by == name
+        found = interval(metric, y[here], p[here], None if groups is None else np.asarray(groups)[here], count, seed, **options)
+        rows[name] = {"n": int(here.sum()), "positive": int((y[here] == 1).sum()), **vars(found)}
+    return pd.DataFrame.from_dict(rows, orient="index").sort_index()

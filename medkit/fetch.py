@@ -1,0 +1,203 @@
+"""Download a data set's files from their official source, once, and know that they are right.
+
+The cache is `$MEDKIT_DATA`, or the user's cache folder, in the layout
+`<data set id>/<official file name>`. `$MEDKIT_MIRROR` is the address of a copy of the same
+layout (a classroom's, say), which is asked first.
+"""
+
+import os
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+from .catalog import card
+from .errors import MedkitError
+from .files import explain, make_folder
+
+ATTEMPTS = 3
+CHUNK = 1 << 20
+
+
+def root():
+    """Give the folder that holds all data sets."""
+    import pooch
+
+    return Path(os.environ.get("MEDKIT_DATA") or pooch.os_cache("medkit")).expanduser()
+
+
+def path(dataset, name, *, progress=True):
+    """Give the local path of one file of a data set, downloaded and checked if need be.
+
+    Parameters
+    ----------
+    dataset : str
+        The data set's id in the catalog.
+    name : str
+        The official file name.
+
+    Raises
+    ------
+    MedkitError
+        If the file on disk is damaged, or is missing and cannot be downloaded.
+    """
+    local = root() / dataset / name
+    if not local.exists():
+        return download(dataset, name, progress=progress)
+    if status(dataset, name) == "altered":
+        raise MedkitError(
+            f"{local} is not the official file: its checksum differs (it is truncated, or was changed). "
+            f"It was left as it is. To replace it: medkit data get {dataset} --force")
+    return local
+
+
+def known_hash(dataset, name):
+    """Give the official checksum of a file as "sha256:...", or "" where none is published."""
+    facts = card(dataset)
+    if name in facts.files:
+        return facts.files[name]
+    if name == facts.manifest:
+        return facts.manifest_hash
+    return manifest(dataset).get(name, "") if facts.manifest else ""
+
+
+@cache
+def manifest(dataset):
+    """Read the publisher's own list of checksums: {file name: "sha256:..."}."""
+    text = path(dataset, card(dataset).manifest, progress=False).read_text(encoding="utf-8")
+    rows = (line.split(maxsplit=1) for line in text.splitlines() if line.strip())
+    return {name.strip().lstrip("*"): f"sha256:{digest}" for digest, name in rows}
+
+
+def names(dataset):
+    """Give the official names of all files of a data set."""
+    facts = card(dataset)
+    return list(facts.files) or (list(manifest(dataset)) if facts.manifest else [])
+
+
+def status(dataset, name):
+    """Say how a file of the cache is: "missing", "altered", "right" or "present" (no checksum known)."""
+    import pooch
+
+    local = root() / dataset / name
+    if not local.exists():
+        return "missing"
+    expected = known_hash(dataset, name)
+    if not expected:
+        return "present"
+    kind, digest = expected.split(":")
+    return "right" if pooch.file_hash(str(local), alg=kind) == digest else "altered"
+
+
+def download(dataset, name, *, progress=True):
+    """Download one file, check it, and only then put it in its place.
+
+    A download that breaks off is kept as `<name>.part` and goes on from there next time.
+    """
+    import requests
+
+    local = root() / dataset / name
+    part = local.with_name(f"{local.name}.part")
+    make_folder(local.parent)
+    failures = []
+    for url in addresses(dataset, name):
+        try:
+            fetch_part(url, part, progress)
+            return accept(part, local, known_hash(dataset, name))
+        except requests.RequestException as error:
+            failures.append(f"{url} ({reason(error)})")
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise explain(error, local) from None
+    raise MedkitError(missing_text(dataset, name, local, failures))
+
+
+def addresses(dataset, name):
+    """Give the addresses of a file in the order in which they are tried: mirror, official source."""
+    mirror = os.environ.get("MEDKIT_MIRROR", "").rstrip("/")
+    copies = [f"{mirror}/{dataset}/{name}"] if mirror else []
+    return copies + ([card(dataset).url(name)] if card(dataset).base_url or card(dataset).urls else [])
+
+
+def fetch_part(url, part, progress):
+    """Stream an address into `part`, from where `part` ends, over a few attempts."""
+    import requests
+
+    for attempt in range(ATTEMPTS):
+        try:
+            stream_into(url, part, progress)
+            return part
+        except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError, requests.Timeout):
+            if attempt == ATTEMPTS - 1:
+                raise
+
+
+def stream_into(url, part, progress):
+    """Append what `part` still lacks; start again where the server cannot resume."""
+    import requests
+
+    start = part.stat().st_size if part.exists() else 0
+    headers = {"Range": f"bytes={start}-"} if start else {}
+    with requests.get(url, headers=headers, stream=True, timeout=30) as reply:
+        if reply.status_code == 416:  # nothing is left to send: the part is whole, or too long
+            return
+        reply.raise_for_status()
+        resumed = reply.status_code == 206
+        total = int(reply.headers.get("Content-Length", 0)) + (start if resumed else 0)
+        with open(part, "ab" if resumed else "wb") as out, bar(part.stem, total, progress) as advance:
+            advance(start if resumed else 0)
+            for chunk in reply.iter_content(CHUNK):
+                out.write(chunk)
+                advance(len(chunk))
+
+
+@contextmanager
+def bar(label, total, progress):
+    """Show a progress bar on standard error, and give the function that moves it."""
+    from tqdm import tqdm
+
+    with tqdm(total=total or None, unit="B", unit_scale=True, desc=label, disable=not progress) as shown:
+        yield shown.update
+
+
+def accept(part, local, expected):
+    """Rename a finished download to its place if its checksum is right; else remove it and say so."""
+    import pooch
+
+    if expected:
+        kind, digest = expected.split(":")
+        if pooch.file_hash(str(part), alg=kind) != digest:
+            size = part.stat().st_size
+            part.unlink()
+            raise MedkitError(f"The download of {local.name} ({size:,} bytes) is not the official file: its checksum "
+                              "differs (truncated or altered on the way). It was thrown away, nothing else was "
+                              "touched. Try again; if it goes on, the source or the mirror is damaged.")
+    os.replace(part, local)
+    return local
+
+
+def reason(error):
+    """Say in a few words why a download failed."""
+    reply = getattr(error, "response", None)
+    return f"the server answered {reply.status_code}" if reply is not None else "no connection"
+
+
+def missing_text(dataset, name, local, failures):
+    """Say what is missing, where it comes from, and how to place it by hand."""
+    expected = known_hash(dataset, name) if name != card(dataset).manifest else ""
+    tried = "; ".join(failures) or "the data set has no address for it"
+    return (f"The file '{name}' of the data set '{dataset}' is not on this machine and could not be downloaded. "
+            f"Tried: {tried}. Without a network: fetch {card(dataset).url(name)} on another machine and put it at "
+            f"{local}{f' (checksum {expected})' if expected else ''}, or set MEDKIT_DATA to a folder that has "
+            f"{dataset}/{name}.")
+
+
+def get(dataset, *, force=False, progress=True):
+    """Download every file of a data set that is missing (with `force`, those that are altered too)."""
+    replaced = {"missing", "altered"} if force else {"missing"}
+    return [download(dataset, name, progress=progress) if status(dataset, name) in replaced
+            else path(dataset, name) for name in names(dataset)]
+
+
+def verify(dataset):
+    """Check every file of a data set in the cache: {file name: status}."""
+    return {name: status(dataset, name) for name in names(dataset)}
