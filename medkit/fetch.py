@@ -16,6 +16,7 @@ from .files import explain, make_folder
 
 ATTEMPTS = 3
 CHUNK = 1 << 20
+used = {}  # every file that this process read: {"<data set>/<file>": "sha256:..."}
 
 
 def root():
@@ -42,12 +43,20 @@ def path(dataset, name, *, progress=True):
     """
     local = root() / dataset / name
     if not local.exists():
-        return download(dataset, name, progress=progress)
+        download(dataset, name, progress=progress)
     if status(dataset, name) == "altered":
         raise MedkitError(
             f"{local} is not the official file: its checksum differs (it is truncated, or was changed). "
             f"It was left as it is. To replace it: medkit data get {dataset} --force")
+    used[f"{dataset}/{name}"] = known_hash(dataset, name) or checksum(local)
     return local
+
+
+def checksum(file):
+    """Give a file's checksum as "sha256:..."."""
+    import pooch
+
+    return f"sha256:{pooch.file_hash(str(file))}"
 
 
 def known_hash(dataset, name):

@@ -1,0 +1,90 @@
+"""Write the notebooks of all lessons: `make build`."""
+
+import json
+import time
+from pathlib import Path
+
+from . import lessons
+from .files import make_folder, write_text
+
+TARGETS = {"exercises": "exercises", "solutions": "solutions"}
+
+
+def build(root, *, execute=True, force=False):
+    """Write `NN_topic.ipynb` (with outputs), `exercises/` and `solutions/` below a folder.
+
+    A lesson whose text has not changed keeps its file, byte for byte.
+
+    Parameters
+    ----------
+    root : path
+        The `notebooks` folder.
+    execute : bool
+        Whether lessons that changed are run for their outputs.
+    force : bool
+        Run every lesson anew.
+    """
+    root = make_folder(root)
+    for path in lessons.sources():
+        target = root / f"{path.stem}.ipynb"
+        if execute and (force or not current(target, lessons.compose(path))):
+            print(f"running {path.stem} ...", flush=True)
+            write_notebook(target, run(path))
+    for path in lessons.sources():  # headers and links may quote what was just measured
+        for kind, sub in TARGETS.items():
+            write_notebook(make_folder(root / sub) / f"{path.stem}.ipynb", lessons.compose(path, kind))
+
+
+def current(target, fresh):
+    """Tell whether a built notebook has the text of a fresh composition."""
+    return target.exists() and texts(json.loads(target.read_text(encoding="utf-8"))) == texts(fresh)
+
+
+def texts(notebook):
+    """Give what must agree between a built notebook and its source: everything but outputs."""
+    def joined(cell):
+        return cell["source"] if isinstance(cell["source"], str) else "".join(cell["source"])
+
+    return [(c["id"], c["cell_type"], joined(c), c["metadata"].get("tags", [])) for c in notebook["cells"]]
+
+
+def run(path):
+    """Run a lesson with its defaults, keep its time, and give the notebook with outputs."""
+    from nbclient import NotebookClient
+
+    notebook = lessons.compose(path)
+    start = time.perf_counter()
+    NotebookClient(notebook, timeout=1800, kernel_name="python3").execute(cwd=str(path.parent))
+    keep_timing(path, time.perf_counter() - start, notebook)
+    fresh = lessons.compose(path)  # its head now quotes the time
+    for cell, executed in zip(fresh.cells, notebook.cells):
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = executed.outputs, executed.execution_count
+    return fresh
+
+
+def keep_timing(path, seconds, notebook):
+    """Store a lesson's time and peak memory, unless they differ little from what is stored."""
+    from .report.record import PROVENANCE, outputs_of
+
+    known = lessons.timings()
+    if abs(known.get(path.stem, {}).get("seconds", 0) - seconds) <= 0.2 * seconds:
+        return
+    memory = next(outputs_of(notebook, PROVENANCE))["peak_memory_mb"]
+    known[path.stem] = {"seconds": round(seconds), "peak_memory_mb": memory}
+    write_text(lessons.folder() / "timings.json", json.dumps(known, indent=1, sort_keys=True) + "\n")
+
+
+def write_notebook(path, notebook):
+    """Write a notebook, whole, unless the file already says the same."""
+    import nbformat
+
+    text = nbformat.writes(notebook) + "\n"
+    if not (Path(path).exists() and Path(path).read_text(encoding="utf-8") == text):
+        write_text(path, text)
+
+
+if __name__ == "__main__":
+    import sys
+
+    build("notebooks", force="--force" in sys.argv)

@@ -1,0 +1,76 @@
+"""Exercises with immediate feedback: not tried, not yet, right.
+
+A lesson makes an `Exercise` with a check, gives the learner a cell with `...` to replace, and calls
+the exercise with the learner's answer. Explained in lesson 1.
+"""
+
+from .errors import MedkitError
+
+
+class NotTried(Exception):
+    """The answer still has its `...`."""
+
+
+class Exercise:
+    """One question that checks its answer.
+
+    Parameters
+    ----------
+    name : str
+        Such as "1.2": lesson and number.
+    hint : str
+        Shown on request.
+    """
+
+    def __init__(self, name, hint):
+        self.name, self._hint, self._check = name, hint, None
+        self.state = "not tried"
+
+    def check(self, function):
+        """Register the check: a function of the answer that raises AssertionError("what is wrong")."""
+        self._check = function
+        return self
+
+    def __call__(self, answer):
+        """Check an answer and say how it stands."""
+        self.state, message = self.judge(answer)
+        print(f"Exercise {self.name}: {message}")
+
+    def judge(self, answer):
+        """Give the state ("not tried", "not yet", "right") and what to tell the learner."""
+        try:
+            self._check(guarded(answer))
+        except NotTried:
+            return "not tried", "not tried yet. Replace the ... above by your answer, then run the cell again."
+        except AssertionError as wrong:
+            return "not yet", f"not yet. {wrong} (For a hint, run {self.variable}.hint())"
+        except MedkitError as error:
+            return "not yet", f"not yet. {error}"
+        except Exception as error:
+            return "not yet", f"not yet. Your code stopped with {type(error).__name__}: {error}"
+        return "right", "right. Well done!"
+
+    @property
+    def variable(self):
+        """The name that the exercise has in its lesson, such as "exercise_1"."""
+        return f"exercise_{self.name.split('.')[-1]}"
+
+    def hint(self):
+        """Show the hint."""
+        print(f"Exercise {self.name}, hint: {self._hint}")
+
+
+def guarded(answer):
+    """Raise NotTried for `...`, now or when a function gives it back."""
+    if answer is Ellipsis:
+        raise NotTried
+    if not callable(answer):
+        return answer
+
+    def called(*args, **kwargs):
+        result = answer(*args, **kwargs)
+        if result is Ellipsis:
+            raise NotTried
+        return result
+
+    return called

@@ -1,0 +1,149 @@
+"""Notebooks are built from one text source per lesson.
+
+A source is `lessons/NN_topic.py` in py:percent form. Its YAML head tells title, aims, claim and data;
+its cells may carry tags:
+
+- `parameters`: the one cell of typed parameters;
+- `exercise`: belongs to the exercises; a solution stands between `### BEGIN SOLUTION` and
+  `### END SOLUTION`, and its last line (`return x` or `x = y`) becomes the blank to fill;
+- `wrong`: an answer that must not pass, for the tests alone; in no notebook;
+- `context`: needed by the exercises' tests.
+"""
+
+import hashlib
+import json
+import re
+from functools import cache
+from pathlib import Path
+
+from .errors import MedkitError, unknown
+
+KINDS = ("lesson", "exercises", "solutions", "report")
+SOLUTION = re.compile(r"(?ms)^(?P<indent>[ \t]*)### BEGIN SOLUTION\n(?P<body>.*?)^[ \t]*### END SOLUTION(?:\n|\Z)")
+KERNEL = {"kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
+          "language_info": {"name": "python"}}
+
+
+def folder():
+    """Give the folder of lesson sources: inside the installed package, or in the checkout."""
+    inside = Path(__file__).parent / "_lessons"
+    return inside if inside.is_dir() else Path(__file__).parent.parent / "lessons"
+
+
+def sources():
+    """Give every lesson source, in order."""
+    return sorted(folder().glob("[0-9][0-9]_*.py"))
+
+
+def find(word):
+    """Find a lesson by number ("3"), name ("03_cnn_diagnosis") or topic ("cnn_diagnosis")."""
+    for path in sources():
+        number, topic = path.stem.split("_", 1)
+        if word in (path.stem, topic) or (word.isdigit() and int(word) == int(number)):
+            return path
+    raise unknown("lesson", word, [p.stem for p in sources()])
+
+
+@cache
+def read(path):
+    """Read a source as a notebook, with the facts of its head in `metadata.medkit`."""
+    import jupytext
+
+    return jupytext.read(path, fmt="py:percent")
+
+
+def facts(path):
+    """Give the facts of a lesson's head: title, learn, claim, before, read_minutes, data."""
+    return read(path).metadata["medkit"]
+
+
+def timings():
+    """Give the measured seconds and peak memory of each lesson's default run."""
+    path = folder() / "timings.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def compose(path, kind="lesson"):
+    """Build the notebook of one kind from a lesson's source, without outputs.
+
+    Parameters
+    ----------
+    path : Path
+        The source.
+    kind : str
+        "lesson" or "exercises" (solutions blanked), "solutions" (filled in), or "report" (no exercises).
+
+    Returns
+    -------
+    NotebookNode
+    """
+    import nbformat
+
+    if kind not in KINDS:
+        raise unknown("kind of notebook", kind, KINDS)
+    unwanted = {"wrong"} | ({"exercise"} if kind == "report" else set())
+    cells = [c for c in read(path).cells if not unwanted & set(c.metadata.get("tags", []))]
+    cells = [plain_cell(c, kind) for c in cells]
+    ends = [] if kind == "report" else [nbformat.v4.new_markdown_cell(neighbours(path))]
+    stamp = nbformat.v4.new_code_cell("from medkit.report import provenance\n\nprovenance(seed)")
+    stamp.metadata["tags"] = ["provenance"]
+    made = [nbformat.v4.new_markdown_cell(header(path)), *cells, stamp, *ends]
+    return nbformat.v4.new_notebook(cells=with_ids(made, path.stem), metadata={**KERNEL, "medkit": {
+        "lesson": path.stem, "title": facts(path)["title"]}})
+
+
+def plain_cell(cell, kind):
+    """Copy a cell with its tags alone, its solution blanked or its markers taken away."""
+    import nbformat
+
+    new = nbformat.v4.new_code_cell if cell.cell_type == "code" else nbformat.v4.new_markdown_cell
+    text = SOLUTION.sub(r"\g<body>" if kind == "solutions" else blank, cell.source)
+    made = new(text.rstrip("\n"))
+    if cell.metadata.get("tags"):
+        made.metadata["tags"] = list(cell.metadata["tags"])
+    return made
+
+
+def blank(found):
+    """Replace a solution by its last line with `...` in place of the answer."""
+    last = found["body"].rstrip("\n").splitlines()[-1].strip()
+    start = "return" if last.startswith("return ") else last.split(" = ")[0] + " =" if " = " in last else None
+    if start is None:
+        raise MedkitError(f"A solution must end in 'return ...' or 'name = ...', not in '{last}'.")
+    return f"{found['indent']}{start} ...  # your answer here\n"
+
+
+def with_ids(cells, lesson):
+    """Give every cell an id that depends on nothing but its text and place among equals."""
+    seen = {}
+    for cell in cells:
+        seen[cell.source] = seen.get(cell.source, -1) + 1
+        cell.id = hashlib.sha256(f"{lesson}\0{cell.source}\0{seen[cell.source]}".encode()).hexdigest()[:8]
+    return cells
+
+
+def header(path):
+    """Write a lesson's first cell from the facts of its head and the measured time."""
+    told = facts(path)
+    aims = "\n".join(f"- {aim}" for aim in told["learn"])
+    return (f"# {int(path.stem[:2])}. {told['title']}\n\n**You will be able to**\n\n{aims}\n\n"
+            f"**Time:** about {told['read_minutes']} minutes to read, {run_time(path)} to run on two CPU cores. "
+            f"**Before:** {told['before']} **Data:** {told['data']}\n\n"
+            f"**The claim that we test:** {told['claim']}")
+
+
+def run_time(path):
+    """Say the measured running time of the default run in words."""
+    seconds = timings().get(path.stem, {}).get("seconds")
+    if seconds is None:
+        return "a time not yet measured"
+    return f"{5 * max(1, round(seconds / 5))} seconds" if seconds < 100 else f"{round(seconds / 60)} minutes"
+
+
+def neighbours(path):
+    """Write the links to the lessons before and after."""
+    paths = sources()
+    k = paths.index(path)
+    links = [f"Previous: [{facts(p)['title']}]({p.stem}.ipynb)" for p in paths[max(0, k - 1):k]]
+    links += [f"Next: [{facts(p)['title']}]({p.stem}.ipynb)" for p in paths[k + 1:k + 2]]
+    return "---\n" + " · ".join(links)

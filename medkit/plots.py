@@ -1,0 +1,146 @@
+"""The figures that lessons and reports share: one palette, units on axes, alternative text.
+
+Each function that draws ends in `show`, which puts the figure in the notebook together with a text
+that says what it shows, computed from the same numbers.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from . import evaluate
+
+# Okabe & Ito (2008), "Color Universal Design": told apart by people with any common colour blindness.
+BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE, GREY = (
+    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#595959")
+PALETTE = [BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY]
+MARKERS = "osD^vP"
+
+
+def use_style():
+    """Set the suite's look for all figures that follow."""
+    plt.rcParams.update({
+        "axes.prop_cycle": plt.cycler(color=PALETTE), "axes.spines.top": False, "axes.spines.right": False,
+        "axes.grid": True, "grid.color": "#E5E5E5", "axes.axisbelow": True, "axes.titlelocation": "left",
+        "axes.titlesize": 12, "axes.labelsize": 11, "font.size": 11, "legend.frameon": False,
+        "figure.dpi": 100, "savefig.dpi": 100, "savefig.bbox": "tight", "figure.figsize": (6.4, 4),
+        "image.cmap": "gray", "figure.constrained_layout.use": True})
+
+
+def show(fig, alt):
+    """Put a figure in the notebook with its alternative text.
+
+    Parameters
+    ----------
+    fig : Figure
+    alt : str
+        What the figure shows, for those who cannot see it.
+    """
+    from IPython.display import display
+
+    display(fig, metadata={"image/png": {"alt": alt}})
+    plt.close(fig)
+
+
+def image_grid(images, titles, columns=6, heading=""):
+    """Show images of shape (n, height, width[, channels]) in a grid, each with a title."""
+    rows = -(-len(images) // columns)
+    fig, axes = plt.subplots(rows, columns, figsize=(1.6 * columns, 1.85 * rows), squeeze=False)
+    for ax in axes.flat:
+        ax.axis("off")
+    for ax, image, title in zip(axes.flat, images, titles):
+        ax.imshow(np.squeeze(image), vmin=0, vmax=255)
+        ax.set_title(title, fontsize=9, loc="center")
+    fig.suptitle(heading, x=0.01, ha="left", fontsize=12)
+    show(fig, f"{heading}. {len(images)} images: {', '.join(titles)}.")
+
+
+def estimates(rows, xlabel, title, reference=None):
+    """Draw named estimates with their intervals, one under the other.
+
+    Parameters
+    ----------
+    rows : dict of str to Estimate
+    xlabel : str
+        What is measured, with its unit.
+    reference : float, optional
+        Where to draw a line, such as 0 for a difference.
+    """
+    fig, ax = plt.subplots(figsize=(6.8, 0.9 + 0.42 * len(rows)))
+    for k, (name, e) in enumerate(rows.items()):
+        ax.plot([e.low, e.high], [k, k], color=BLUE, lw=2)
+        ax.plot(e.value, k, "o", color=BLUE)
+        ax.annotate(f"{e.value:.3f}", (e.value, k), (0, 6), textcoords="offset points", ha="center", fontsize=9)
+    if reference is not None:
+        ax.axvline(reference, color=GREY, lw=1, ls="--")
+    ax.set(yticks=range(len(rows)), yticklabels=list(rows), ylim=(len(rows) - 0.4, -0.7), xlabel=xlabel, title=title)
+    show(fig, f"{title}. " + "; ".join(f"{name}: {e}" for name, e in rows.items()))
+
+
+def curves(x, series, xlabel, ylabel, title, log_x=False, reference=None):
+    """Draw lines with bands, each named in the legend below the axes.
+
+    Parameters
+    ----------
+    x : array of shape (k,)
+    series : dict of str to list of k Estimates (or floats)
+    reference : (float, str), optional
+        The height and the name of a dashed line.
+    """
+    fig, ax = plt.subplots(figsize=(6.8, 4.4))
+    for k, (name, points) in enumerate(series.items()):
+        values = np.array([[p.value, p.low, p.high] if isinstance(p, evaluate.Estimate) else [p] * 3 for p in points])
+        ax.plot(x, values[:, 0], marker=MARKERS[k], ms=5, label=name, color=PALETTE[k])
+        ax.fill_between(x, values[:, 1], values[:, 2], alpha=0.15, color=PALETTE[k], lw=0)
+    if reference:
+        ax.axhline(reference[0], color=GREY, lw=1, ls="--", label=reference[1])
+    ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
+    if log_x:
+        ax.set_xscale("log")
+        ax.set_xticks(x, [f"{v:,}" for v in x])
+        ax.minorticks_off()
+    fig.legend(loc="outside lower center", ncols=2, fontsize=10)
+    ends = "; ".join(f"{name} goes from {points[0]} to {points[-1]}" for name, points in series.items())
+    show(fig, f"{title}. {ylabel} over {xlabel}: {ends}.")
+
+
+def discrimination(y, predictions, title):
+    """Draw ROC and precision-recall curves side by side.
+
+    Parameters
+    ----------
+    y : array of shape (n,), 0 or 1
+    predictions : dict of str to array of shape (n,)
+    """
+    from sklearn.metrics import precision_recall_curve, roc_curve
+
+    fig, (roc, pr) = plt.subplots(1, 2, figsize=(9, 4.4))
+    for k, (name, p) in enumerate(predictions.items()):
+        fpr, tpr, _ = roc_curve(y, p)
+        precision, recall, _ = precision_recall_curve(y, p)
+        roc.plot(fpr, tpr, color=PALETTE[k], label=name)
+        pr.plot(recall, precision, color=PALETTE[k])
+    roc.plot([0, 1], [0, 1], color=GREY, lw=1, ls="--", label="chance")
+    pr.axhline(np.mean(y), color=GREY, lw=1, ls="--")
+    roc.set(xlabel="1 - specificity", ylabel="sensitivity", title=title)
+    pr.set(xlabel="sensitivity (recall)", ylabel="precision", title="Precision and recall", ylim=(0, 1.02))
+    fig.legend(loc="outside lower center", ncols=3, fontsize=10)
+    areas = "; ".join(f"{name}: area under the ROC curve {evaluate.auroc(y, p):.3f}, average precision "
+                      f"{evaluate.average_precision(y, p):.3f}" for name, p in predictions.items())
+    show(fig, f"{title}. ROC and precision-recall curves. {areas}.")
+
+
+def calibration(y, predictions, title, bins=10):
+    """Draw observed rate against predicted risk, with 95 % intervals (Wilson) at each point."""
+    from scipy.stats import binomtest
+
+    fig, ax = plt.subplots(figsize=(5.4, 5))
+    ax.plot([0, 1], [0, 1], color=GREY, lw=1, ls="--", label="perfect")
+    for k, (name, p) in enumerate(predictions.items()):
+        risk, rate, n = evaluate.reliability(y, p, bins)
+        bounds = [binomtest(round(r * m), int(m)).proportion_ci(method="wilson") for r, m in zip(rate, n)]
+        ax.vlines(risk, [b.low for b in bounds], [b.high for b in bounds], color=PALETTE[k], lw=1.5, alpha=0.6)
+        ax.plot(risk, rate, marker=MARKERS[k], color=PALETTE[k], label=f"{name} (ECE {evaluate.ece(y, p):.3f})")
+    ax.set(xlabel="predicted risk", ylabel="observed rate", title=title, xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    ax.legend(loc="upper left", fontsize=10)
+    gaps = "; ".join(f"{name}: expected calibration error {evaluate.ece(y, p):.3f}" for name, p in predictions.items())
+    show(fig, f"{title}. Observed rate against predicted risk. {gaps}.")

@@ -1,0 +1,5 @@
+"""Run lessons as reports: record figures, execute with parameters, render, index."""
+
+from .record import provenance, record, say
+
+__all__ = ["record", "say", "provenance"]

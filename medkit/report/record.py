@@ -1,0 +1,121 @@
+"""What a notebook says of itself, in its own outputs: figures, and what they were made with."""
+
+import math
+
+FIGURE = "application/vnd.medkit.figure+json"
+PROVENANCE = "application/vnd.medkit.provenance+json"
+PACKAGES = ("medkit", "torch", "torchvision", "fastai", "scikit-learn", "numpy", "pandas", "matplotlib")
+
+
+def record(name, value, low=None, high=None, unit=""):
+    """Store a figure that the lesson claims, where the report and the tests find it, and show it.
+
+    Parameters
+    ----------
+    name : str
+        Such as "test_auroc".
+    value : Estimate, float or str
+        An `Estimate` brings its own interval.
+    low, high : float, optional
+        The 95 % interval.
+    unit : str
+        Such as "s" or "mg/week"; "" for a pure number.
+    """
+    from IPython.display import display
+
+    if hasattr(value, "low"):
+        value, low, high = value.value, value.low, value.high
+    figure = {"name": name, "value": plain(value), "low": plain(low), "high": plain(high), "unit": unit}
+    display({FIGURE: figure, "text/plain": f"{name}: {spoken(figure)}"}, raw=True)
+
+
+def plain(number):
+    """Bring a number to what JSON can hold; NaN and infinity become None."""
+    if number is None or isinstance(number, str):
+        return number
+    return float(number) if math.isfinite(float(number)) else None
+
+
+def spoken(figure):
+    """Write a figure with its interval and unit, for a person."""
+    value, unit = figure["value"], f" {figure['unit']}" if figure["unit"] else ""
+    if not isinstance(value, float):
+        return f"{value}{unit}"
+    interval = figure["low"] is not None and figure["high"] is not None
+    around = f" (95 % interval {figure['low']:.3f} to {figure['high']:.3f})" if interval else ""
+    return f"{value:.3f}{unit}{around}"
+
+
+def say(text):
+    """Show prose that quotes computed figures (Markdown)."""
+    from IPython.display import Markdown, display
+
+    display(Markdown(text))
+
+
+def provenance(seed=None):
+    """Show the versions, device, data checksums and peak memory of this run, and store them."""
+    from IPython.display import display
+
+    facts = {"versions": versions(), "device": device(), "seed": seed, "data": dict(sorted(used_data().items())),
+             "peak_memory_mb": peak_memory()}
+    lines = [f"versions: {', '.join(f'{k} {v}' for k, v in facts['versions'].items())}",
+             f"device: {facts['device']}; seed: {seed}; peak memory: {facts['peak_memory_mb']} MB"]
+    lines += [f"data: {name} ({digest})" for name, digest in facts["data"].items()]
+    display({PROVENANCE: facts, "text/plain": "\n".join(lines)}, raw=True)
+
+
+def versions():
+    """Give the version of Python and of each package that figures depend on."""
+    import platform
+    from importlib import metadata
+
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def device():
+    """Name the device that training chose, if torch was used at all."""
+    import sys
+
+    if "torch" not in sys.modules:
+        return "cpu"
+    from ..training import best_device
+
+    return best_device().type
+
+
+def used_data():
+    """Give the files that were read, with their checksums."""
+    from .. import fetch
+
+    return fetch.used
+
+
+def peak_memory():
+    """Give this process's peak memory in MB, or None where the system does not tell (Windows)."""
+    try:
+        import resource
+        import sys
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (2**20 if sys.platform == "darwin" else 2**10))
+
+
+def outputs_of(notebook, kind):
+    """Yield what a notebook's cells displayed of one kind (FIGURE or PROVENANCE), in order."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if kind in output.get("data", {}):
+                yield output["data"][kind]
+
+
+def figures(notebook):
+    """Collect the recorded figures of an executed notebook: {name: {value, low, high, unit}}."""
+    return {f["name"]: {k: f[k] for k in ("value", "low", "high", "unit")} for f in outputs_of(notebook, FIGURE)}

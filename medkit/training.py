@@ -1,0 +1,151 @@
+"""One way to a fastai `Learner` for every modality: device, precision, seed, progress.
+
+Explained in lesson 1 (the Learner) and lesson 3 (arrays held on the device).
+"""
+
+import random
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from .errors import MedkitError
+
+
+def best_device():
+    """Choose CUDA, then Apple's MPS, then the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
+
+
+def set_seed(seed):
+    """Seed every random generator that training uses, and ask for repeatable algorithms."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
+
+
+class ArrayLoader:
+    """Batches sliced from tensors that already lie on the device: no workers, no copies.
+
+    Parameters
+    ----------
+    tensors : tuple of Tensor
+        Inputs, then the target, each with n rows.
+    batch_size : int
+        Rows in a batch.
+    shuffle : bool
+        Whether each epoch has an order of its own. The last, shorter batch is then left out.
+    augment : callable, optional
+        Takes the input batch and gives it back changed: whole batches, on the device.
+    seed : int
+        For the order.
+    """
+
+    def __init__(self, tensors, batch_size=64, shuffle=False, augment=None, seed=0):
+        self.tensors, self.batch_size, self.shuffle, self.augment = tensors, batch_size, shuffle, augment
+        self.seed, self.generator = seed, torch.Generator().manual_seed(seed)
+        self.n_inp, self.dataset = len(tensors) - 1, tensors[-1]
+
+    def __len__(self):
+        n = len(self.dataset)
+        return max(1, n // self.batch_size) if self.shuffle else -(-n // self.batch_size)
+
+    def __iter__(self):
+        n = len(self.dataset)
+        order = torch.randperm(n, generator=self.generator) if self.shuffle else torch.arange(n)
+        for rows in order.to(self.device).split(self.batch_size)[:len(self)]:
+            first, *rest = (t[rows] for t in self.tensors)
+            yield (self.augment(first) if self.augment else first, *rest)
+
+    @property
+    def device(self):
+        """The device that holds the tensors."""
+        return self.tensors[0].device
+
+    def to(self, device):
+        """Move the tensors to a device, once."""
+        self.tensors = tuple(t.to(device) for t in self.tensors)
+        return self
+
+    def new(self, shuffle=False, drop_last=False, **kwargs):
+        """Give the same rows in order and unchanged, as fastai's `get_preds` asks."""
+        return ArrayLoader(self.tensors, self.batch_size, shuffle, None, self.seed)
+
+
+def array_loaders(train, valid, batch_size=64, augment=None, device=None, seed=0):
+    """Make fastai `DataLoaders` of arrays, put on the device once.
+
+    Parameters
+    ----------
+    train, valid : tuple of array or Tensor
+        Inputs, then the target.
+    augment : callable, optional
+        Applied to each training batch on the device.
+    """
+    from fastai.data.core import DataLoaders
+
+    device = device or best_device()
+    on_device = [tuple(torch.as_tensor(a).to(device) for a in part) for part in (train, valid)]
+    for part in on_device:
+        if len({len(a) for a in part}) != 1:
+            raise MedkitError(f"Inputs and targets differ in length: {[len(a) for a in part]}.")
+    return DataLoaders(ArrayLoader(on_device[0], batch_size, True, augment, seed),
+                       ArrayLoader(on_device[1], 4 * batch_size), device=device)
+
+
+def learner(dls, model, loss, metrics=(), **options):
+    """Make the `Learner` that every lesson trains with: mixed precision where a GPU has it.
+
+    Parameters
+    ----------
+    dls : DataLoaders
+        From `array_loaders`, or any of fastai's.
+    model : nn.Module
+        Seed (`set_seed`) before you make it.
+    loss : callable
+        Loss of (prediction, target).
+    """
+    from fastai.callback import fp16, progress, schedule  # noqa: F401 (each adds methods to Learner)
+    from fastai.learner import Learner
+
+    scratch = Path(tempfile.gettempdir()) / "medkit"  # where fastai puts its temporary weights
+    return precise(Learner(dls, model, loss_func=loss, metrics=list(metrics), path=scratch, **options))
+
+
+def precise(learn):
+    """Train a Learner in mixed precision on CUDA, and as it is elsewhere."""
+    return learn.to_fp16() if learn.dls.device.type == "cuda" else learn
+
+
+def fit(learn, epochs, lr, wd=0.01, progress=False):
+    """Train by the one-cycle policy (Smith & Topin, 2019), silently unless asked; give the Learner back."""
+    from contextlib import nullcontext
+
+    with nullcontext() if progress else learn.no_bar(), nullcontext() if progress else learn.no_logging():
+        learn.fit_one_cycle(epochs, lr, wd=wd)
+    return learn
+
+
+def probabilities(learn, *inputs, batch_size=512):
+    """Predict class probabilities, shape (n, classes); one logit an image gives shape (n,)."""
+    outputs = torch.cat([forward(learn.model, rows) for rows in zip(*(a.split(batch_size) for a in as_tensors(inputs)))])
+    return (outputs.sigmoid().squeeze(1) if outputs.shape[1] == 1 else outputs.softmax(dim=1)).numpy()
+
+
+def as_tensors(arrays):
+    """See arrays as tensors, without a copy where possible."""
+    return [torch.as_tensor(a) for a in arrays]
+
+
+@torch.no_grad()
+def forward(model, inputs):
+    """Run a model in evaluation mode on its own device; the result lies on the CPU as float32."""
+    device = next(model.parameters()).device
+    return model.eval()(*(x.to(device) for x in inputs)).float().cpu()
