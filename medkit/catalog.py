@@ -29,6 +29,7 @@ class Card:
     manifest: str = ""
     manifest_hash: str = ""
     bundled: str = ""
+    simulated: bool = False
     channels: int = 0
     pitfalls: list = field(default_factory=list)
     lessons: list = field(default_factory=list)

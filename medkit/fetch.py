@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from .catalog import card
-from .errors import MedkitError
+from .errors import MedkitError, unknown
 from .files import explain, make_folder
 
 ATTEMPTS = 3
@@ -71,8 +71,11 @@ def known_hash(dataset, name):
 
 @cache
 def manifest(dataset):
-    """Read the publisher's own list of checksums: {file name: "sha256:..."}."""
-    text = path(dataset, card(dataset).manifest, progress=False).read_text(encoding="utf-8")
+    """Read the publisher's own list of checksums: {file name: "sha256:..."}; empty where it cannot be had."""
+    try:
+        text = path(dataset, card(dataset).manifest, progress=False).read_text(encoding="utf-8")
+    except MedkitError:
+        return {}
     rows = (line.split(maxsplit=1) for line in text.splitlines() if line.strip())
     return {name.strip().lstrip("*"): f"sha256:{digest}" for digest, name in rows}
 
@@ -200,13 +203,36 @@ def missing_text(dataset, name, local, failures):
             f"{dataset}/{name}.")
 
 
-def get(dataset, *, force=False, progress=True):
-    """Download every file of a data set that is missing (with `force`, those that are altered too)."""
-    replaced = {"missing", "altered"} if force else {"missing"}
-    return [download(dataset, name, progress=progress) if status(dataset, name) in replaced
-            else path(dataset, name) for name in names(dataset)]
+def get(dataset, name=None, *, force=False, progress=True):
+    """Download the files of a data set (or the one named) that are missing; with `force`, altered ones too."""
+    if name and names(dataset) and name not in names(dataset):
+        raise unknown(f"file of {dataset}", name, names(dataset))
+    wanted = [name] if name else names(dataset)
+    if not wanted:
+        raise MedkitError(nothing_to_download(dataset))
+    altered = {n for n in wanted if force and status(dataset, n) == "altered"}
+    return [download(dataset, n, progress=progress) if n in altered else path(dataset, n, progress=progress) for n in wanted]
+
+
+def nothing_to_download(dataset):
+    """Say why a data set has no files to download."""
+    facts = card(dataset)
+    if facts.manifest:
+        return missing_text(dataset, facts.manifest, root() / dataset / facts.manifest, [])
+    where = f"comes with {facts.bundled}" if facts.bundled else "is made on this machine"
+    return f"The data set '{dataset}' {where}: there is nothing to download."
 
 
 def verify(dataset):
     """Check every file of a data set in the cache: {file name: status}."""
     return {name: status(dataset, name) for name in names(dataset)}
+
+
+def presence(dataset):
+    """Say in a word whether a data set is on this machine, without reading its files."""
+    facts = card(dataset)
+    if not (facts.files or facts.manifest):
+        return "built in"
+    folder = root() / dataset
+    here = [n for n in facts.files if (folder / n).exists()] if facts.files else list(folder.glob("*"))
+    return "yes" if here and len(here) >= len(facts.files) else "in part" if here else "no"

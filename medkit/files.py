@@ -36,7 +36,7 @@ def make_folder(path):
 def written_whole(path):
     """Give a temporary path beside `path`, and rename it to `path` if the block succeeds."""
     path = Path(path)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    aside = path.with_name(f".{os.getpid()}.part.{path.name}")
     try:
         yield aside
         os.replace(aside, path)

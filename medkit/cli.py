@@ -1,0 +1,181 @@
+"""The `medkit` command."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from . import __version__
+from .errors import MedkitError
+
+app = typer.Typer(help="Learn deep learning on medical data, and run the lessons as reports.", no_args_is_help=True,
+                  add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
+data = typer.Typer(help="Data sets: list them, read their cards, download and check their files.", no_args_is_help=True)
+app.add_typer(data, name="data")
+
+Lessons = Annotated[Optional[list[str]], typer.Argument(help="Numbers or names; none means all. See: medkit list")]
+Given = Annotated[list[str], typer.Option("--param", "-p", metavar="NAME=VALUE", help="A parameter; may be repeated.")]
+Out = Annotated[Optional[Path], typer.Option(help="Folder for the pages. Default: reports/<date and time>.")]
+Name = Annotated[str, typer.Argument(metavar="DATASET", help="The data set's id. See: medkit data list")]
+
+
+def show_version(wanted: bool):
+    """Print the version and stop."""
+    if wanted:
+        print(f"medkit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(version: Annotated[bool, typer.Option("--version", callback=show_version, is_eager=True,
+                                                  help="Show the version.")] = False):
+    """Learn deep learning on medical data, and run the lessons as reports."""
+
+
+def table(title, *columns):
+    """Make an empty table for the terminal."""
+    from rich.table import Table
+
+    made = Table(title=title, title_justify="left", title_style="bold")
+    for k, column in enumerate(columns):
+        made.add_column(column, no_wrap=k == 0)  # what one types is never cut
+    return made
+
+
+def show(thing):
+    """Print to the terminal, in colour where it has any."""
+    from rich.console import Console
+
+    Console(soft_wrap=False).print(thing)
+
+
+@app.command("list")
+def list_lessons(parameters: Annotated[bool, typer.Option("--parameters", help="Show each lesson's parameters too.")] = False):
+    """List the lessons: number, title, data, measured time.
+
+    Example: medkit list --parameters
+    """
+    from . import lessons
+
+    rows = table("Lessons", "No.", "Title", "Data", "Seconds to run")
+    for path in lessons.sources():
+        facts, timing = lessons.facts(path), lessons.timings().get(path.stem, {})
+        rows.add_row(path.stem[:2], facts["title"], facts["data"], str(timing.get("seconds", "")))
+    show(rows)
+    if parameters:
+        show_parameters(lessons)
+
+
+def show_parameters(lessons):
+    """Print the parameters of every lesson."""
+    from .report.parameters import read
+
+    for path in lessons.sources():
+        rows = table(f"Parameters of {path.stem}", "Name", "Takes", "Default", "What it is")
+        for p in read(lessons.compose(path, "report")).values():
+            rows.add_row(p.name, " | ".join(map(str, p.choices)) or p.kind, repr(p.default), p.help)
+        show(rows)
+
+
+@app.command()
+def run(words: Lessons = None, param: Given = [], out: Out = None):
+    """Run lessons as reports, and write one page about all of them.
+
+    Example: medkit run 3 -p dataset=pneumoniamnist -p seed=1 --out my-report
+
+    Exit code: 0 if all are done, 1 if one failed, 2 for a wrong lesson or parameter.
+    """
+    from datetime import datetime
+
+    out = out or Path("reports") / datetime.now().strftime("%Y-%m-%d_%H%M%S")
+    from .report.run import run as run_tasks
+
+    tasks = run_tasks(words or [], pairs(param), out)
+    for task in tasks:
+        print(f"{task.lesson}: {task.status} in {task.seconds:.0f} s" + (f" - {task.error}" if task.error else ""))
+    print(f"\nOpen {Path(out).resolve() / 'index.html'}")
+    raise typer.Exit(int(any(t.status == "failed" for t in tasks)))
+
+
+def pairs(given):
+    """Read NAME=VALUE pairs."""
+    for text in given:
+        if "=" not in text:
+            raise MedkitError(f"A parameter is given as NAME=VALUE, not as '{text}'. Example: -p seed=1")
+    return dict(text.split("=", 1) for text in given)
+
+
+@app.command()
+def doctor():
+    """Check this machine: versions, device, memory, disk, cache, network, and what to do about each."""
+    from . import doctor as checks
+
+    rows = table("This machine", "What", "How it is", "What to do")
+    for what, state, advice in checks.findings():
+        rows.add_row(what, state, advice)
+    show(rows)
+
+
+@data.command("list")
+def list_data():
+    """List the data sets, and which are on this machine."""
+    from . import catalog, fetch
+
+    rows = table(f"Data sets (cache: {fetch.root()})", "Id", "What", "Size", "Licence", "Here")
+    for card in catalog.cards().values():
+        rows.add_row(card.id, card.title, card.size, card.licence, fetch.presence(card.id))
+    show(rows)
+
+
+@data.command("card")
+def show_card(name: Name):
+    """Show all that is known of a data set: source, licence, citation, pitfalls."""
+    from . import catalog
+
+    card = catalog.card(name)
+    rows = table(f"{card.title} ({card.id})", "", "")
+    rows.show_header = False
+    for label in ("summary", "task", "patients", "size", "licence", "licence_url", "citation", "doi", "homepage", "bundled"):
+        if getattr(card, label):
+            rows.add_row(label.replace("_", " "), str(getattr(card, label)))
+    for pitfall in card.pitfalls:
+        rows.add_row("pitfall", pitfall)
+    show(rows)
+
+
+@data.command()
+def get(name: Name, file: Annotated[Optional[str], typer.Option(help="Only this file.")] = None,
+        force: Annotated[bool, typer.Option("--force", help="Replace altered files.")] = False):
+    """Download a data set's files from their official source, and check them.
+
+    A download that was cut off goes on where it stopped.
+    """
+    from . import fetch
+
+    for path in fetch.get(name, file, force=force):
+        print(path)
+
+
+@data.command()
+def verify(name: Name):
+    """Check a data set's files on this machine against the publisher's checksums."""
+    from . import fetch
+
+    states = fetch.verify(name)
+    for file, state in states.items():
+        print(f"{state:8} {file}")
+    raise typer.Exit(int(not states or "altered" in states.values() or "missing" in states.values()))
+
+
+def main():
+    """Run the command; a `MedkitError` becomes one message and exit code 2."""
+    try:
+        app()
+    except MedkitError as error:
+        print(f"medkit: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

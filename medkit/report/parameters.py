@@ -1,0 +1,88 @@
+"""The parameters of a lesson: read from its one cell, checked before anything runs."""
+
+import ast
+from dataclasses import dataclass
+
+from ..errors import MedkitError, unknown
+
+TRUE, FALSE = {"true", "yes", "1"}, {"false", "no", "0"}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter: `name: kind = default  # help`."""
+
+    name: str
+    kind: str
+    default: object
+    choices: tuple
+    help: str
+
+
+def read(notebook):
+    """Read the typed parameters of a notebook from the cell tagged `parameters`: {name: Parameter}."""
+    cell = next((c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])), None)
+    if cell is None:
+        return {}
+    lines = cell.source.splitlines()
+    return {node.target.id: one(node, lines) for node in ast.parse(cell.source).body if isinstance(node, ast.AnnAssign)}
+
+
+def one(node, lines):
+    """Read one annotated assignment with its comment."""
+    choices = ()
+    if isinstance(node.annotation, ast.Subscript):  # Literal["demo", "full"]
+        choices = tuple(ast.literal_eval(node.annotation.slice))
+    kind = type(choices[0]).__name__ if choices else ast.unparse(node.annotation)
+    comment = lines[node.end_lineno - 1].partition("#")[2].strip()
+    return Parameter(node.target.id, kind, ast.literal_eval(node.value), choices, comment)
+
+
+def check(given, known, lesson):
+    """Bring given values to the types of the known parameters.
+
+    Parameters
+    ----------
+    given : dict of str to object
+        From the command line (strings) or from Python.
+    known : dict of str to Parameter
+    lesson : str
+        Named in the message.
+
+    Raises
+    ------
+    MedkitError
+        For an unknown name (with the nearest known one) or a value of the wrong type.
+    """
+    for name in given:
+        if name not in known:
+            raise MedkitError(f"Lesson {lesson}: {unknown('parameter', name, known)}")
+    return {name: cast(value, known[name], lesson) for name, value in given.items()}
+
+
+def cast(value, parameter, lesson):
+    """Bring one value to its parameter's type."""
+    try:
+        result = CASTS[parameter.kind](value)
+    except (ValueError, KeyError):
+        raise MedkitError(f"Lesson {lesson}: the parameter '{parameter.name}' takes {NAMES[parameter.kind]}, "
+                          f"not '{value}'. Default: {parameter.default!r}.") from None
+    if parameter.choices and result not in parameter.choices:
+        raise MedkitError(f"Lesson {lesson}: {unknown(f'value of {parameter.name}', value, parameter.choices)}")
+    return result
+
+
+def to_bool(value):
+    """Read yes or no."""
+    return {**dict.fromkeys(TRUE, True), **dict.fromkeys(FALSE, False)}[str(value).lower()]
+
+
+def to_int(value):
+    """Read a whole number, and refuse to cut a fraction off."""
+    if isinstance(value, bool) or (isinstance(value, float) and value != int(value)):
+        raise ValueError(value)
+    return int(value)
+
+
+CASTS = {"str": str, "int": to_int, "float": float, "bool": to_bool}
+NAMES = {"str": "text", "int": "a whole number", "float": "a number", "bool": "yes or no"}
