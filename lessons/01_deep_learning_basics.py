@@ -59,17 +59,20 @@ pd.DataFrame({part: np.bincount(y) for part, y in table.y.items()}, index=table.
 # have not met.
 
 # %% tags=["context"]
-numbers = table.X["train"].select_dtypes("number")
-mean, sd = numbers.mean(), numbers.std().replace(0, 1)
+def scaled(frame, like):
+    """Bring measurements to the units of the patients `like`; a missing one becomes their mean."""
+    numbers = like.select_dtypes("number")
+    units = (frame[numbers.columns] - numbers.mean()) / numbers.std().replace(0, 1)
+    return units.fillna(0).to_numpy(np.float32)
 
 
-def scaled(frame):
-    """Bring each measurement to training units; a missing one becomes the training mean."""
-    return ((frame[numbers.columns] - mean) / sd).fillna(0).to_numpy(np.float32)
+def arrays(table):
+    """Give inputs and outcomes of each part, scaled by the training part."""
+    X = {part: scaled(frame, table.X["train"]) for part, frame in table.X.items()}
+    return X, {part: codes.astype(np.float32) for part, codes in table.y.items()}
 
 
-X = {part: scaled(frame) for part, frame in table.X.items()}
-y = {part: codes.astype(np.float32) for part, codes in table.y.items()}
+X, y = arrays(table)
 
 # %% [markdown]
 # Now the whole of deep learning in a few lines. We stack two layers of nodes, and a `Learner` trains them.
@@ -183,7 +186,8 @@ print(f"by nudging {by_nudging:.6f}, by formula {by_formula:.6f}")
 # %%
 rng = np.random.default_rng(seed)
 n_in, steps, lr = X["train"].shape[1], 20, 0.5
-start = [rng.normal(0, n_in**-0.5, (n_in, hidden)), np.zeros(hidden), rng.normal(0, hidden**-0.5, (hidden, 1)), np.zeros(1)]
+start = [rng.normal(0, n_in**-0.5, (n_in, hidden)), np.zeros(hidden),
+         rng.normal(0, hidden**-0.5, (hidden, 1)), np.zeros(1)]
 start = [s.astype(np.float32) for s in start]
 
 
@@ -249,7 +253,8 @@ for step in range(steps):
 # %%
 from fastai.optimizer import SGD
 
-dls = training.array_loaders((X_t, y_t), (X_t, y_t), batch_size=len(y_t), device=torch.device("cpu"))
+everybody = (X_t, y_t)
+dls = training.array_loaders(everybody, everybody, len(y_t), device=torch.device("cpu"))
 learn_sgd = training.learner(dls, same_start(), loss_of, opt_func=SGD)
 with learn_sgd.no_bar(), learn_sgd.no_logging():
     learn_sgd.fit(steps, lr, wd=0)
@@ -310,17 +315,23 @@ plots.curves(sizes, means, "training patients", "AUROC", "Learning curve of the 
 # %%
 def best_logistic(X, y):
     """Fit logistic regressions of different strength; keep the one with the lowest validation loss."""
-    models = [LogisticRegression(C=c, max_iter=5000).fit(X["train"], y["train"]) for c in (0.01, 0.03, 0.1, 0.3, 1, 3)]
-    return min(models, key=lambda m: evaluate.log_loss(y["valid"], m.predict_proba(X["valid"])[:, 1]))
+    strengths = (0.01, 0.03, 0.1, 0.3, 1, 3)
+    models = [LogisticRegression(C=c, max_iter=5000).fit(X["train"], y["train"]) for c in strengths]
+
+    def loss(model):
+        return evaluate.log_loss(y["valid"], model.predict_proba(X["valid"])[:, 1])
+
+    return min(models, key=loss)
 
 
+logistic = best_logistic(X, y)
 predictions = {"network": risk(learn, X["test"]),
-               "logistic regression": best_logistic(X, y).predict_proba(X["test"])[:, 1]}
+               "logistic regression": logistic.predict_proba(X["test"])[:, 1]}
 plots.discrimination(y["test"], predictions, "Test patients")
 
 # %%
 found = {name: evaluate.interval(evaluate.auroc, y["test"], p) for name, p in predictions.items()}
-gap = evaluate.compare(evaluate.auroc, y["test"], predictions["network"], predictions["logistic regression"])
+gap = evaluate.compare(evaluate.auroc, y["test"], *predictions.values())
 record("test_auroc", found["network"])
 record("baseline_auroc", found["logistic regression"])
 record("gap_to_baseline", gap)
@@ -333,7 +344,9 @@ def verdict(gap):
     """Say in words what a difference with its interval allows us to say."""
     if gap.low > 0:
         return "Here the network is better, beyond chance"
-    return "Here the network is worse, beyond chance" if gap.high < 0 else "Here the data cannot tell the two apart"
+    if gap.high < 0:
+        return "Here the network is worse, beyond chance"
+    return "Here the data cannot tell the two apart"
 
 
 say(f"**{verdict(gap)}**: the network's AUROC less that of logistic regression is {gap}, "
@@ -346,13 +359,10 @@ say(f"**{verdict(gap)}**: the network's AUROC less that of logistic regression i
 # %%
 def gap_on_split(s):
     """Split, scale, train both, and give the gap on test patients."""
-    other = tables.load(dataset, outcome=outcome, seed=s)
-    mu, sigma = other.X["train"][numbers.columns].mean(), other.X["train"][numbers.columns].std().replace(0, 1)
-    Xs = {k: ((f[numbers.columns] - mu) / sigma).fillna(0).to_numpy(np.float32) for k, f in other.X.items()}
-    ys = {k: v.astype(np.float32) for k, v in other.y.items()}
-    net = train(Xs["train"], ys["train"], Xs["valid"], ys["valid"], seed=s)
-    return (evaluate.auroc(ys["test"], risk(net, Xs["test"]))
-            - evaluate.auroc(ys["test"], best_logistic(Xs, ys).predict_proba(Xs["test"])[:, 1]))
+    X, y = arrays(tables.load(dataset, outcome=outcome, seed=s))
+    net = risk(train(X["train"], y["train"], X["valid"], y["valid"], seed=s), X["test"])
+    logistic = best_logistic(X, y).predict_proba(X["test"])[:, 1]
+    return evaluate.auroc(y["test"], net) - evaluate.auroc(y["test"], logistic)
 
 
 gaps = [gap_on_split(seed + 1 + s) for s in range(5 if effort == "demo" else 30)]
@@ -385,9 +395,10 @@ plots.calibration(y["test"], predictions, "Does a risk of 30 % mean 30 in 100?",
 # below and above the median of the training patients.
 
 # %%
-first = numbers.columns[0]
-group = np.where(table.X["test"][first] < numbers[first].median(), f"{first}: lower half", f"{first}: upper half")
-evaluate.subgroups(evaluate.accuracy, y["test"], predictions["network"], group, threshold=cut).round(3)
+first = table.X["train"].columns[0]
+small = table.X["test"][first] < table.X["train"][first].median()
+half = np.where(small, f"{first}: lower half", f"{first}: upper half")
+evaluate.subgroups(evaluate.accuracy, y["test"], predictions["network"], half, threshold=cut).round(3)
 
 # %% [markdown]
 # ## Where it fails
@@ -398,9 +409,11 @@ evaluate.subgroups(evaluate.accuracy, y["test"], predictions["network"], group, 
 
 # %%
 other_unit = table.X["test"].assign(**{first: 10 * table.X["test"][first]})
-before, after = [evaluate.interval(evaluate.specificity, y["test"], p, threshold=cut)
-                 for p in (predictions["network"], risk(learn, scaled(other_unit)))]
-plots.estimates({"right unit": before, "wrong unit": after}, "specificity", f"'{first}' in another unit", reference=None)
+p_other = risk(learn, scaled(other_unit, table.X["train"]))
+found_units = {
+    name: evaluate.interval(evaluate.specificity, y["test"], p, threshold=cut)
+    for name, p in {"right unit": predictions["network"], "wrong unit": p_other}.items()}
+plots.estimates(found_units, "specificity", f"'{first}' in another unit")
 
 # %% [markdown]
 # Lesson 2 checks units and ranges before any network sees them.
@@ -541,7 +554,7 @@ exercise_5 = Exercise("1.5", hint="Look only at the patients with y == 1, and co
 def _(my_sensitivity):
     truth, p = np.array([1, 1, 1, 0]), np.array([0.9, 0.5, 0.1, 0.8])
     assert not np.isclose(my_sensitivity(truth, p, 0.5), 0.5), "Leave the well patients out of the count."
-    assert np.isclose(my_sensitivity(truth, p, 0.5), 2 / 3), "Two of these three ill patients reach the threshold of 0.5."
+    assert np.isclose(my_sensitivity(truth, p, 0.5), 2 / 3), "Two of these three ill patients reach 0.5."
     assert np.isclose(my_sensitivity(truth, p, 0.95), 0), "Nobody reaches a threshold of 0.95."
 
 # %% tags=["exercise"]

@@ -51,7 +51,7 @@ def show(thing):
 
 
 @app.command("list")
-def list_lessons(parameters: Annotated[bool, typer.Option("--parameters", help="Show each lesson's parameters too.")] = False):
+def list_lessons(parameters: Annotated[bool, typer.Option("--parameters", help="Show their parameters too.")] = False):
     """List the lessons: number, title, data, measured time.
 
     Example: medkit list --parameters
@@ -136,7 +136,7 @@ def show_card(name: Name):
     card = catalog.card(name)
     rows = table(f"{card.title} ({card.id})", "", "")
     rows.show_header = False
-    for label in ("summary", "task", "patients", "size", "licence", "licence_url", "citation", "doi", "homepage", "bundled"):
+    for label in ("summary", "task", "patients", "size", "licence", "licence_url", "citation", "doi", "homepage"):
         if getattr(card, label):
             rows.add_row(label.replace("_", " "), str(getattr(card, label)))
     for pitfall in card.pitfalls:

@@ -28,7 +28,7 @@ def packages():
     for name, module in {"torch": "torch", "fastai": "fastai", "scikit-learn": "sklearn", "papermill": "papermill",
                          "jupyterlab": "jupyterlab"}.items():
         here = find_spec(module) is not None
-        yield name, metadata.version(name) if here else "missing", "" if here else "Run: pip install -e . -c constraints.txt"
+        yield name, *((metadata.version(name), "") if here else ("missing", "Run: pip install -e . -c constraints.txt"))
 
 
 def device():
@@ -77,5 +77,5 @@ def network():
     try:
         socket.create_connection((url.hostname, url.port or (443 if url.scheme == "https" else 80)), timeout=3).close()
     except OSError:
-        return "Network", f"no answer from {url.hostname}", "Lessons run on built-in data. For more, see: medkit data card NAME"
+        return "Network", f"no answer from {url.hostname}", "None needed for built-in data. To place files: medkit data get"
     return "Network", f"{url.hostname} answers", ""

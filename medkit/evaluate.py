@@ -117,13 +117,21 @@ def ece(y, p, w, bins=10):
 def macro(metric):
     """Average a metric over classes, each against the rest; `y` is (n,) codes or (n, k) of 0/1, `p` (n, k)."""
 
-    def averaged(y, p, w=None):
-        y, p = np.asarray(y), np.asarray(p)
-        truth = y if y.ndim == 2 else np.eye(p.shape[1], dtype=int)[y]
-        return np.nanmean([metric(truth[:, k], p[:, k], w) for k in range(p.shape[1])], axis=0)
+    def averaged(y, p, w=None, threshold=None):
+        truth, p = one_against_rest(y, p)
+        options = [{}] * p.shape[1] if threshold is None else [{"threshold": t} for t in threshold]
+        return np.nanmean([metric(truth[:, k], p[:, k], w, **options[k]) for k in range(p.shape[1])], axis=0)
 
     averaged.__name__ = f"macro_{metric.__name__}"
     return averaged
+
+
+def one_against_rest(y, p):
+    """See class codes (n,) and probabilities (n, k) as k yes-no questions; two classes make one question."""
+    y, p = np.asarray(y), np.asarray(p)
+    if y.ndim == 2:
+        return y, p
+    return (y[:, None], p[:, 1:]) if p.shape[1] == 2 else (np.eye(p.shape[1], dtype=int)[y], p)
 
 
 def resamples(n, groups=None, count=1000, seed=0):
@@ -173,7 +181,7 @@ def compare(metric, y, p, q, groups=None, count=1000, seed=0, **options):
     return Estimate(float(point(y, p) - point(y, q)), *percentiles(values))
 
 
-def mean_interval(values, count=10_000, seed=0):
+def mean_interval(values):
     """Estimate the mean of a few independent repeats (draws, seeds), with Student's 95 % interval."""
     from scipy import stats
 
@@ -215,8 +223,10 @@ AT_THRESHOLD = {"accuracy", "sensitivity", "specificity"}
 
 def summary(y, p, threshold, groups=None, count=1000, seed=0):
     """Give every standard figure with its interval: {name: Estimate}."""
-    return {name: interval(metric, y, p, groups, count, seed, **({"threshold": threshold} if name in AT_THRESHOLD else {}))
-            for name, metric in METRICS.items()}
+    def options(name):
+        return {"threshold": threshold} if name in AT_THRESHOLD else {}
+
+    return {name: interval(metric, y, p, groups, count, seed, **options(name)) for name, metric in METRICS.items()}
 
 
 def subgroups(metric, y, p, by, groups=None, count=1000, seed=0, **options):
@@ -238,6 +248,7 @@ def subgroups(metric, y, p, by, groups=None, count=1000, seed=0, **options):
     rows = {}
     for name in pd.unique(by):
         here = by == name
-        found = interval(metric, y[here], p[here], None if groups is None else np.asarray(groups)[here], count, seed, **options)
+        whose = None if groups is None else np.asarray(groups)[here]
+        found = interval(metric, y[here], p[here], whose, count, seed, **options)
         rows[name] = {"n": int(here.sum()), "positive": int((y[here] == 1).sum()), **vars(found)}
     return pd.DataFrame.from_dict(rows, orient="index").sort_index()

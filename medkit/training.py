@@ -135,13 +135,9 @@ def fit(learn, epochs, lr, wd=0.01, progress=False):
 
 def probabilities(learn, *inputs, batch_size=512):
     """Predict class probabilities, shape (n, classes); one logit an image gives shape (n,)."""
-    outputs = torch.cat([forward(learn.model, rows) for rows in zip(*(a.split(batch_size) for a in as_tensors(inputs)))])
+    batches = zip(*(torch.as_tensor(a).split(batch_size) for a in inputs))
+    outputs = torch.cat([forward(learn.model, batch) for batch in batches])
     return (outputs.sigmoid().squeeze(1) if outputs.shape[1] == 1 else outputs.softmax(dim=1)).numpy()
-
-
-def as_tensors(arrays):
-    """See arrays as tensors, without a copy where possible."""
-    return [torch.as_tensor(a) for a in arrays]
 
 
 @torch.no_grad()

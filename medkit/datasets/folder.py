@@ -109,9 +109,9 @@ def parts_of(table, y, patients, seed, folder):
     """Take the split of the labels file, or split by patient."""
     if "split" not in table:
         return by_patient(patients, y, FRACTIONS, seed)
-    wrong = table.index[~table["split"].isin(PARTS)]
+    wrong = table["split"][~table["split"].isin(PARTS)]
     if len(wrong):
-        raise MedkitError(f"{folder / 'labels.csv'}, line {wrong[0] + 2}: {unknown('split', table['split'][wrong[0]], PARTS)}")
+        raise MedkitError(f"{folder / 'labels.csv'}, line {wrong.index[0] + 2}: {unknown('split', wrong.iloc[0], PARTS)}")
     shared = table.groupby("patient")["split"].nunique()
     if (shared > 1).any():
         raise MedkitError(f"{folder / 'labels.csv'}: patient '{shared.idxmax()}' stands in more than one split. "

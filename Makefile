@@ -1,0 +1,27 @@
+# make run   run the lessons, write reports/<date>/index.html
+# make test  all checks
+# make lab   JupyterLab on working copies in my-notebooks/
+# make build build notebooks/ from lessons/ (for authors)
+PYTHON ?= python3
+BIN := .venv/bin
+OUT ?= reports/$(shell date +%Y-%m-%d_%H%M%S)
+
+.PHONY: run test lab build
+run: .venv/ready
+	@$(BIN)/medkit run --out $(OUT)
+
+test: .venv/ready
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
+
+lab: .venv/ready
+	@$(BIN)/python -m medkit.copies notebooks/exercises my-notebooks
+	@$(BIN)/jupyter lab --notebook-dir=my-notebooks $(LAB_OPTIONS)
+
+build: .venv/ready
+	@$(BIN)/python -m medkit.build
+
+.venv/ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info[:2] == (3, 11) else "Python 3.11 is needed: make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]' -c constraints.txt
+	@touch $@
