@@ -77,5 +77,5 @@ def network():
     try:
         socket.create_connection((url.hostname, url.port or (443 if url.scheme == "https" else 80)), timeout=3).close()
     except OSError:
-        return "Network", f"no answer from {url.hostname}", "None needed for built-in data. To place files: medkit data get"
+        return "Network", f"no answer from {url.hostname}", "Lessons that use built-in data need none."
     return "Network", f"{url.hostname} answers", ""

@@ -15,7 +15,7 @@ from .errors import MedkitError, unknown
 from .files import explain, make_folder
 
 ATTEMPTS = 3
-CHUNK = 1 << 20
+CHUNK = 1 << 14  # at most this much is lost when a connection breaks
 used = {}  # every file that this process read: {"<data set>/<file>": "sha256:..."}
 
 
@@ -211,7 +211,9 @@ def get(dataset, name=None, *, force=False, progress=True):
     if not wanted:
         raise MedkitError(nothing_to_download(dataset))
     altered = {n for n in wanted if force and status(dataset, n) == "altered"}
-    return [download(dataset, n, progress=progress) if n in altered else path(dataset, n, progress=progress) for n in wanted]
+    for n in altered:
+        download(dataset, n, progress=progress)
+    return [path(dataset, n, progress=progress) for n in wanted]
 
 
 def nothing_to_download(dataset):

@@ -111,8 +111,8 @@ def parts_of(table, y, patients, seed, folder):
         return by_patient(patients, y, FRACTIONS, seed)
     wrong = table["split"][~table["split"].isin(PARTS)]
     if len(wrong):
-        raise MedkitError(f"{folder / 'labels.csv'}, line {wrong.index[0] + 2}: {unknown('split', wrong.iloc[0], PARTS)}")
-    shared = table.groupby("patient")["split"].nunique()
+        raise MedkitError(f"{folder}/labels.csv, line {wrong.index[0] + 2}: {unknown('split', wrong.iloc[0], PARTS)}")
+    shared = table["split"].groupby(patients).nunique()
     if (shared > 1).any():
         raise MedkitError(f"{folder / 'labels.csv'}: patient '{shared.idxmax()}' stands in more than one split. "
                           "All images of a patient belong in one.")

@@ -1,0 +1,45 @@
+"""Write constraints.txt: the exact versions that are installed here of all that medkit needs.
+
+Run it in the environment in which `make test` has just passed: python benchmarks/pin.py
+"""
+
+from importlib import metadata
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = "medkit-notebooks"
+
+
+def needed(name, extras, seen):
+    """Add a distribution and all that it requires here to `seen`."""
+    if (name, extras) in seen:
+        return
+    seen.add((name, extras))
+    for line in metadata.requires(name) or []:
+        wanted = Requirement(line)
+        if not wanted.marker or any(wanted.marker.evaluate({"extra": e}) for e in (extras or {""})):
+            try:
+                needed(canonicalize_name(wanted.name), frozenset(wanted.extras), seen)
+            except metadata.PackageNotFoundError:
+                continue
+
+
+def main():
+    """Collect and write."""
+    seen = set()
+    needed(ROOT, frozenset({"test"}), seen)
+    names = sorted({name for name, _ in seen} - {ROOT})
+    lines = []
+    for name in names:
+        try:
+            lines.append(f"{name}=={metadata.version(name)}")
+        except metadata.PackageNotFoundError:
+            continue
+    head = "# The versions with which `make test` passed, on Python 3.11. Written by benchmarks/pin.py.\n"
+    Path("constraints.txt").write_text(head + "\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()

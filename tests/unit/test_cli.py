@@ -1,0 +1,47 @@
+"""The medkit command, as a user meets it."""
+
+import subprocess
+import sys
+
+import pytest
+
+
+def medkit(*words, **env):
+    import os
+
+    return subprocess.run([sys.executable, "-m", "medkit.cli", *words], capture_output=True, text=True,
+                          env={**os.environ, **env}, timeout=120)
+
+
+def test_import_is_light():
+    text = "import sys, medkit; sys.exit(bool({'numpy', 'torch', 'pandas', 'matplotlib'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", text]).returncode == 0
+
+
+def test_help_teaches():
+    shown = medkit("run", "--help").stdout
+    assert "Example" in shown and "--param" in shown and "Exit code" in shown
+    assert {"doctor", "list", "data", "run"} <= set(medkit("--help").stdout.split())
+
+
+@pytest.mark.parametrize("words, message", [
+    (["run", "deep_learning_basic"], "Did you mean '01_deep_learning_basics'"),
+    (["run", "1", "-p", "sed=1"], "Did you mean 'seed'"), (["run", "1", "-p", "seed"], "NAME=VALUE"),
+    (["data", "card", "mitbd"], "Did you mean 'mitdb'"), (["data", "verify", "nothing"], "There is no data set")])
+def test_a_users_mistake_gets_one_message_and_exit_code_2(words, message):
+    done = medkit(*words)
+    assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_lists_and_cards(tmp_path):
+    assert "Deep learning basics" in medkit("list", "--parameters").stdout
+    assert "pneumoniamnist" in medkit("data", "list", MEDKIT_DATA=str(tmp_path)).stdout
+    assert "10.5281/zenodo" in medkit("data", "card", "pneumoniamnist").stdout.replace("\n", "")
+    assert medkit("data", "verify", "pneumoniamnist", MEDKIT_DATA=str(tmp_path)).returncode == 1
+    assert medkit("--version").stdout.startswith("medkit ")
+
+
+def test_doctor_says_how_it_is():
+    shown = medkit("doctor").stdout
+    assert "Memory" in shown and "Device" in shown and "Network" in shown

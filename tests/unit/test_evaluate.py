@@ -1,0 +1,123 @@
+"""Metrics against scikit-learn, and intervals against what they promise."""
+
+import numpy as np
+import pytest
+from sklearn import metrics
+
+from medkit import evaluate
+from medkit.errors import MedkitError
+
+
+@pytest.fixture
+def case():
+    rng = np.random.default_rng(1)
+    y = rng.integers(0, 2, 800)
+    return y, np.clip(np.round(rng.normal(0.35 + 0.2 * y, 0.2), 2), 0, 1)  # rounded: many ties
+
+
+@pytest.mark.parametrize("ours, theirs", [
+    (evaluate.auroc, metrics.roc_auc_score), (evaluate.average_precision, metrics.average_precision_score),
+    (evaluate.brier, metrics.brier_score_loss)])
+def test_equal_to_scikit_learn(case, ours, theirs):
+    y, p = case
+    assert ours(y, p) == pytest.approx(theirs(y, p), abs=1e-12)
+    w = np.random.default_rng(0).integers(0, 4, (3, len(y)))
+    assert ours(y, p, w) == pytest.approx([theirs(y, p, sample_weight=row) for row in w], abs=1e-12)
+
+
+def test_threshold_metrics(case):
+    y, p = case
+    hit = p >= 0.45
+    assert evaluate.accuracy(y, p, threshold=0.45) == pytest.approx(metrics.accuracy_score(y, hit))
+    assert evaluate.sensitivity(y, p, threshold=0.45) == pytest.approx(metrics.recall_score(y, hit))
+    assert evaluate.specificity(y, p, threshold=0.45) == pytest.approx(metrics.recall_score(1 - y, ~hit))
+    assert evaluate.log_loss(y, np.clip(p, 0.01, 0.99)) == pytest.approx(metrics.log_loss(y, np.clip(p, 0.01, 0.99)))
+
+
+def test_ece_is_zero_for_a_calibrated_and_large_for_an_overconfident_model():
+    rng = np.random.default_rng(0)
+    p = rng.random(50_000)
+    y = rng.random(50_000) < p
+    assert evaluate.ece(y, p) < 0.01
+    assert evaluate.ece(y, np.where(p > 0.5, 0.999, 0.001)) > 0.2
+
+
+def test_macro_over_classes():
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 3, 300)
+    p = rng.dirichlet([1, 1, 1], 300) + np.eye(3)[y] * 0.2
+    p /= p.sum(1, keepdims=True)
+    assert evaluate.macro(evaluate.auroc)(y, p) == pytest.approx(metrics.roc_auc_score(y, p, multi_class="ovr"))
+    found = evaluate.interval(evaluate.macro(evaluate.auroc), y, p, count=200)
+    assert found.low < found.value < found.high
+    two = np.stack([1 - p[:, 1], p[:, 1]], axis=1)
+    assert evaluate.macro(evaluate.auroc)(y == 1, two) == pytest.approx(metrics.roc_auc_score(y == 1, p[:, 1]))
+
+
+def test_intervals_cover_the_truth_about_as_often_as_they_say():
+    rng = np.random.default_rng(0)
+    truth = 0.7602  # P(N(1, 1) > N(0, 1)) = Phi(1 / sqrt 2)
+    inside = 0
+    for _ in range(200):
+        y = np.repeat([0, 1], 60)
+        found = evaluate.interval(evaluate.auroc, y, rng.normal(y, 1), count=300, seed=int(rng.integers(1e6)))
+        inside += found.low <= truth <= found.high
+    assert 0.88 <= inside / 200 <= 0.99
+
+
+def test_rows_of_one_patient_widen_the_interval(case):
+    y, p = case
+    rows = np.repeat(np.arange(len(y)), 5)
+    alone = evaluate.interval(evaluate.auroc, y[rows], p[rows])
+    whole = evaluate.interval(evaluate.auroc, y[rows], p[rows], groups=rows)
+    assert (whole.high - whole.low) > 1.8 * (alone.high - alone.low)
+
+
+def test_paired_comparison_is_sharper_than_two_intervals(case):
+    y, p = case
+    q = np.clip(p + np.random.default_rng(3).normal(0, 0.05, len(p)), 0, 1)
+    gap = evaluate.compare(evaluate.auroc, y, p, q)
+    single = evaluate.interval(evaluate.auroc, y, p)
+    assert gap.value == pytest.approx(evaluate.auroc(y, p) - evaluate.auroc(y, q))
+    assert gap.high - gap.low < 0.7 * (single.high - single.low)
+    assert evaluate.compare(evaluate.auroc, y, p, p).low == 0
+
+
+def test_the_threshold_reaches_the_sensitivity_and_no_lower(case):
+    y, p = case
+    cut = evaluate.threshold_for(y, p, sensitivity=0.9)
+    assert evaluate.sensitivity(y, p, threshold=cut) >= 0.9 > evaluate.sensitivity(y, p, threshold=cut + 0.01)
+    best = evaluate.threshold_for(y, p)
+    youden = [evaluate.sensitivity(y, p, threshold=t) + evaluate.specificity(y, p, threshold=t) for t in np.unique(p)]
+    assert max(youden) == pytest.approx(
+        evaluate.sensitivity(y, p, threshold=best) + evaluate.specificity(y, p, threshold=best))
+
+
+def test_same_seed_same_numbers_and_one_class_gives_no_number(case):
+    y, p = case
+    assert evaluate.interval(evaluate.auroc, y, p, seed=3) == evaluate.interval(evaluate.auroc, y, p, seed=3)
+    assert evaluate.interval(evaluate.auroc, y, p, seed=3) != evaluate.interval(evaluate.auroc, y, p, seed=4)
+    assert np.isnan(evaluate.interval(evaluate.auroc, np.ones(20), np.linspace(0, 1, 20)).low)
+    with pytest.raises(MedkitError, match="3 labels but 2"):
+        evaluate.auroc([0, 1, 1], [0.1, 0.2])
+
+
+def test_chunks_add_up_and_draw_whole_patients():
+    groups = np.repeat(np.arange(50), 2)
+    w = np.concatenate(list(evaluate.resamples(100, groups, count=30)))
+    assert w.shape == (30, 100) and (w[:, ::2] == w[:, 1::2]).all() and (w.sum(1) == 100).all()
+
+
+def test_subgroups_and_summary(case):
+    y, p = case
+    by = np.where(np.arange(len(y)) < 200, "young", "old")
+    table = evaluate.subgroups(evaluate.auroc, y, p, by, count=100)
+    assert list(table.index) == ["old", "young"] and table.loc["young", "n"] == 200
+    assert table.loc["young", "value"] == pytest.approx(metrics.roc_auc_score(y[:200], p[:200]))
+    assert set(evaluate.summary(y, p, 0.5, count=50)) == set(evaluate.METRICS)
+
+
+def test_mean_over_repeats_has_students_interval():
+    found = evaluate.mean_interval([1.0, 2.0, 3.0])
+    assert found.value == 2 and found.high - 2 == pytest.approx(4.303 / np.sqrt(3), abs=1e-3)
+    assert np.isnan(evaluate.mean_interval([1.0]).low)

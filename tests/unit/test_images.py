@@ -1,0 +1,158 @@
+"""Images from a MedMNIST file and from a user's folder, good and bad."""
+
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from medkit.datasets import images
+from medkit.errors import MedkitError
+
+
+def draw(path, value=128, size=(40, 40), mode="L"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shape = size[::-1] + ((3,) if mode == "RGB" else ())
+    noise = np.random.default_rng(abs(hash(path.name)) % 2**32).integers(0, 40, shape)
+    top = 65535 // 255 if mode == "I;16" else 1
+    array = ((noise + value) * top).astype(np.uint16 if mode == "I;16" else np.uint8)
+    Image.fromarray(array).save(path)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for k in range(20):
+        draw(tmp_path / "xrays" / "ill" / f"{k}.png", 200)
+        draw(tmp_path / "xrays" / "well" / f"{k}.png", 50)
+    return tmp_path / "xrays"
+
+
+def labelled(folder, rows, columns="file,label"):
+    (folder / "labels.csv").write_text(columns + "\n" + "\n".join(rows) + "\n")
+    return folder
+
+
+def every(folder, extra=lambda k: ""):
+    return [f"{c}/{k}.png,{c}{extra(k)}" for c in ("ill", "well") for k in range(20)]
+
+
+def test_medmnist_by_name(tiny_set):
+    data = images.load("tinymnist")
+    assert data.X["train"].shape == (40, 28, 28, 1) and data.X["train"].dtype == np.uint8
+    assert data.classes == ["dark", "bright"] and data.channels == 1
+    assert data.counts().loc["bright", "test"] == 6
+    assert set(data.y["train"][data.take("train", 2)]) == {0, 1}
+    with pytest.raises(MedkitError, match="28, 64, 128, 224"):
+        images.load("tinymnist", size=100)
+
+
+def test_the_real_pneumoniamnist():
+    if not os.environ.get("MEDKIT_DATA"):
+        pytest.skip("set MEDKIT_DATA to a folder that has pneumoniamnist/pneumoniamnist.npz")
+    data = images.load("pneumoniamnist")
+    assert {part: len(y) for part, y in data.y.items()} == {"train": 4708, "valid": 524, "test": 624}
+    assert data.classes == ["normal", "pneumonia"] and 0.73 < data.y["train"].mean() < 0.75
+
+
+def test_class_folders(folder):
+    data = images.load(folder, size=32)
+    assert data.classes == ["ill", "well"] and data.X["train"].shape[1:] == (32, 32, 1)
+    assert sum(len(y) for y in data.y.values()) == 40
+    assert any("patient" in note for note in data.notes)
+    again = images.load(folder, size=32)
+    assert all((again.y[p] == data.y[p]).all() for p in data.y)
+
+
+def test_patients_of_a_labels_file_stay_on_one_side(folder):
+    data = images.load(labelled(folder, every(folder, lambda k: f",p{k // 2}"), "file,label,patient"), size=16)
+    sides = [set(p) for p in data.patients.values()]
+    assert not (sides[0] & sides[1] or sides[0] & sides[2] or sides[1] & sides[2])
+
+
+def test_a_split_column_is_followed_and_checked(folder):
+    def part(k):
+        return ["train", "valid", "test"][k % 3]
+
+    data = images.load(labelled(folder, every(folder, lambda k: "," + part(k)), "file,label,split"), size=16)
+    assert len(data.y["train"]) == 14
+    labelled(folder, every(folder, lambda k: f",{part(k)},p"), "file,label,split,patient")
+    with pytest.raises(MedkitError, match="more than one split"):
+        images.load(folder)
+    labelled(folder, every(folder, lambda k: ",training" if k == 3 else "," + part(k)), "file,label,split")
+    with pytest.raises(MedkitError, match="line 5: There is no split 'training'. Did you mean 'train'"):
+        images.load(folder)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "I;16"])
+def test_grey_colour_and_16_bit_images(tmp_path, mode):
+    for k in range(12):
+        draw(tmp_path / "a" / f"{k}.png", 20, mode=mode)
+        draw(tmp_path / "b" / f"{k}.png", 200, mode=mode)
+    data = images.load(tmp_path, size=28)
+    assert data.X["train"].shape[1:] == (28, 28, 3 if mode == "RGB" else 1)
+    assert data.X["train"].max() > 200 or mode != "I;16"
+
+
+def test_mixed_sizes_are_padded_not_stretched_and_said(folder):
+    Image.fromarray(np.full((20, 80), 255, np.uint8)).save(folder / "ill" / "wide.png")
+    data = images.load(folder, size=40)
+    assert any("2 sizes" in note for note in data.notes)
+    wide = next(x for part in data.X.values() for x in part if x[20, 20, 0] == 255 and x[2, 20, 0] == 0)
+    assert wide[20].min() == 255 and wide[35].max() == 0
+
+
+def corrupt(folder):
+    (folder / "ill" / "3.png").write_bytes(b"\x89PNG not really")
+
+
+def cut_short(folder):
+    body = (folder / "ill" / "4.png").read_bytes()
+    (folder / "ill" / "4.png").write_bytes(body[:len(body) // 2])
+
+
+def empty_class(folder):
+    (folder / "maybe").mkdir()
+
+
+def unknown_name(folder):
+    labelled(folder, ["ill/99.png,ill", "well/1.png,well"])
+
+
+def duplicate(folder):
+    labelled(folder, ["ill/1.png,ill", "well/1.png,well", "ill/1.png,well"])
+
+
+def no_label(folder):
+    labelled(folder, ["ill/1.png,", "well/1.png,well"])
+
+
+def wrong_column(folder):
+    labelled(folder, ["ill/1.png,ill"], "name,label")
+
+
+def one_class(folder):
+    labelled(folder, [f"ill/{k}.png,ill" for k in range(20)])
+
+
+def too_few(folder):
+    labelled(folder, ["ill/1.png,ill"] + [f"well/{k}.png,well" for k in range(20)])
+
+
+@pytest.mark.parametrize("spoil, message", [
+    (corrupt, "3.png is damaged"), (cut_short, "4.png is damaged"), (empty_class, "No image in the class folder .*maybe"),
+    (unknown_name, "line 2: there is no image 'ill/99.png'"), (duplicate, "line 4: 'ill/1.png' is named twice"),
+    (no_label, "line 2: the label is empty"), (wrong_column, "no column 'file'"), (one_class, "one class only"),
+    (too_few, "part has no 'ill'")], ids=lambda v: getattr(v, "__name__", ""))
+def test_a_bad_folder_is_refused_with_one_clear_message(folder, spoil, message):
+    spoil(folder)
+    with pytest.raises(MedkitError, match=message):
+        images.load(folder)
+
+
+def test_neither_name_nor_folder():
+    with pytest.raises(MedkitError, match="Did you mean 'pneumoniamnist'"):
+        images.load("pneumonia_mnist")
+    with pytest.raises(MedkitError, match="is not a folder of images"):
+        images.load("no/such/folder")
+    with pytest.raises(MedkitError, match="no image data set|There is no image data set"):
+        images.load("mitdb")

@@ -1,0 +1,131 @@
+"""Lessons are built from one source, always the same, and what is committed is what the source says."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from medkit import build, lessons
+from medkit.errors import MedkitError
+
+ROOT = Path(__file__).parents[2]
+SOURCES = lessons.sources()
+BUILT = sorted((ROOT / "notebooks").rglob("*.ipynb"))
+SMALL = '''# ---
+# jupyter:
+#   medkit: {title: Small, learn: [one], read_minutes: 1, before: nothing., data: none., claim: none}
+# ---
+
+# %% tags=["parameters"]
+seed: int = 0  # seed
+
+# %% tags=["exercise"]
+def double(x):
+    ### BEGIN SOLUTION
+    y = x
+    return y + y
+    ### END SOLUTION
+
+# %% tags=["exercise"]
+### BEGIN SOLUTION
+answer = 4
+### END SOLUTION
+
+# %% tags=["wrong"]
+answer = 5
+'''
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    (tmp_path / "lessons").mkdir()
+    path = tmp_path / "lessons" / "01_small.py"
+    path.write_text(SMALL)
+    monkeypatch.setattr(lessons, "folder", lambda: tmp_path / "lessons")
+    return path
+
+
+def code(notebook):
+    return "\n".join(c.source for c in notebook.cells if c.cell_type == "code")
+
+
+def test_kinds_differ_in_the_exercises_alone(small):
+    blank, solved, report = (code(lessons.compose(small, k)) for k in ("exercises", "solutions", "report"))
+    assert "    return ...  # your answer here" in blank and "answer = ...  # your answer here" in blank
+    assert "return y + y" in solved and "answer = 4" in solved and "SOLUTION" not in solved + blank
+    assert "double" not in report and all("answer = 5" not in text for text in (blank, solved, report))
+    assert lessons.compose(small, "lesson").cells[0].source.startswith("# 1. Small")
+
+
+def test_a_solution_that_cannot_be_blanked_is_an_error(small):
+    small.write_text(SMALL.replace("answer = 4", "print(4)"))
+    lessons.read.cache_clear()
+    with pytest.raises(MedkitError, match="must end in"):
+        lessons.compose(small, "exercises")
+    lessons.read.cache_clear()
+
+
+def test_building_twice_gives_the_same_bytes_and_runs_once(small, tmp_path, capsys):
+    build.build(tmp_path / "nb")
+    first = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in (tmp_path / "nb").rglob("*.ipynb")}
+    build.build(tmp_path / "nb")
+    assert first == {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in (tmp_path / "nb").rglob("*.ipynb")}
+    assert len(first) == 3 and capsys.readouterr().out.count("running 01_small") == 1
+    cells = json.loads((tmp_path / "nb" / "01_small.ipynb").read_text())["cells"]
+    assert any("text/plain" in o.get("data", {}) for c in cells for o in c.get("outputs", []))
+
+
+@pytest.mark.parametrize("word", ["1", "01", "01_deep_learning_basics", "deep_learning_basics"])
+def test_lessons_are_found_by_number_or_name(word):
+    assert lessons.find(word).stem == "01_deep_learning_basics"
+
+
+def test_an_unknown_lesson_gets_the_nearest_name():
+    with pytest.raises(MedkitError, match="Did you mean '01_deep_learning_basics'"):
+        lessons.find("deep_learning_basic")
+
+
+def test_ids_are_unique_and_depend_on_the_text_alone():
+    for path in SOURCES:
+        ids = [c.id for c in lessons.compose(path).cells]
+        assert len(set(ids)) == len(ids) and ids == [c.id for c in lessons.compose(path).cells]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.stem)
+@pytest.mark.parametrize("folder, kind", [(".", "lesson"), ("exercises", "exercises"), ("solutions", "solutions")])
+def test_committed_notebooks_equal_their_source_but_for_outputs(path, folder, kind):
+    built = ROOT / "notebooks" / folder / f"{path.stem}.ipynb"
+    assert built.exists(), f"{built} is missing: run make build"
+    assert build.current(built, lessons.compose(path, kind)), f"{built} differs from {path.name}: run make build"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.stem)
+def test_lesson_sources_are_well_made(path):
+    notebook = lessons.compose(path)
+    tagged = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
+    facts = lessons.facts(path)
+    assert len(tagged) == 1 and len(facts["learn"]) == 3
+    assert {"dataset", "effort", "seed"} <= set(re.findall(r"^(\w+):", tagged[0].source, re.M))
+    assert notebook.cells[1].cell_type == "code" and "import" in notebook.cells[1].source
+    headings = re.findall(r"^## (.+)$", "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown"), re.M)
+    for wanted in ("A working result first", "The claim, measured", "Where it fails", "Exercises",
+                   "Questions to recall", "Take away"):
+        assert wanted in headings
+    text = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+    assert text.count("<details>") >= 5 and 3 <= text.count("**Exercise ") <= 5 and "doi.org" in text
+
+
+@pytest.mark.parametrize("path", BUILT, ids=lambda p: str(p.relative_to(ROOT)))
+def test_built_notebooks_are_clean(path):
+    notebook = json.loads(path.read_text())
+    outputs = [o for c in notebook["cells"] for o in c.get("outputs", [])]
+    assert not [o for o in outputs if o.get("name") == "stderr" or o["output_type"] == "error"]
+    text = json.dumps([c["source"] for c in notebook["cells"]] + [
+        {k: v for k, v in o.get("data", {}).items() if k != "image/png"} | {"t": o.get("text")} for o in outputs])
+    assert not re.search(r"/(home|root|tmp|usr|Users)/", text), "a path of some machine"
+    for output in outputs:
+        if "image/png" in output.get("data", {}):
+            assert len(output["metadata"]["image/png"]["alt"]) > 20
+    executed = path.parent.name == "notebooks"
+    assert bool(outputs) == executed
