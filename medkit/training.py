@@ -124,6 +124,28 @@ def precise(learn):
     return learn.to_fp16() if learn.dls.device.type == "cuda" else learn
 
 
+def averaging(decay=0.98):
+    """Make a callback that ends with the running mean of the weights, which generalises better than the last.
+
+    An exponential moving average over steps (Polyak & Juditsky, 1992), by torch's own AveragedModel.
+    """
+    from fastai.callback.core import Callback
+    from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+    class Averaging(Callback):
+        def before_fit(self):
+            self.mean = AveragedModel(self.learn.model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+
+        def after_batch(self):
+            if self.training:
+                self.mean.update_parameters(self.learn.model)
+
+        def after_fit(self):
+            self.learn.model.load_state_dict(self.mean.module.state_dict())
+
+    return Averaging()
+
+
 def fit(learn, epochs, lr, wd=0.01, progress=False):
     """Train by the one-cycle policy (Smith & Topin, 2019), silently unless asked; give the Learner back."""
     from contextlib import nullcontext

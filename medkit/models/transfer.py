@@ -1,0 +1,112 @@
+"""Networks that start from what they learned elsewhere. Explained in lesson 3."""
+
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from ..errors import unknown
+from .cnn import Pixels, SmallCNN
+
+SHIPPED = Path(__file__).parent / "weights" / "hospital_xray.safetensors"
+IMAGENET = (0.449, 0.226)  # mean and standard deviation of ImageNet's pixels, averaged over colours
+ARCHS = ("resnet18", "resnet34", "resnet50", "squeezenet1_0", "squeezenet1_1", "densenet121")
+
+
+class Enlarge(nn.Module):
+    """Give a network the size and the three colours that it was trained on."""
+
+    def __init__(self, side):
+        super().__init__()
+        self.side, self.pixels = side, Pixels(*IMAGENET)
+
+    def forward(self, x):
+        """Scale the pixels of a batch, enlarge it, and repeat grey three times."""
+        x = self.pixels(x)
+        if x.shape[-1] < self.side:
+            x = F.interpolate(x, size=(self.side, self.side), mode="bilinear", align_corners=False)
+        return x.expand(-1, 3, -1, -1)
+
+
+@cache
+def find_weights(arch):
+    """Say which weights a network can start from: "imagenet", else "hospital" (shipped), else "none".
+
+    Tries torchvision's weights for `arch`, from its cache (`TORCH_HOME`) or by download.
+
+    Returns
+    -------
+    which : str
+    why : str
+        What happened, for the reader.
+    """
+    from torchvision.models import get_model
+
+    if arch not in ARCHS:
+        raise unknown("architecture", arch, ARCHS)
+    try:
+        get_model(arch, weights="DEFAULT", progress=False)
+    except (OSError, RuntimeError) as error:
+        reason = str(error).strip("<>")
+        other = "the weights that ship with medkit" if SHIPPED.exists() else "random weights"
+        return ("hospital" if SHIPPED.exists() else "none",
+                f"ImageNet weights for {arch} are not on this machine and could not be fetched ({reason}). "
+                f"We go on with {other}.")
+    return "imagenet", f"ImageNet weights for {arch} were found."
+
+
+def make(arch, weights, channels, outputs, side=64):
+    """Make a network as three parts: input, body, head.
+
+    Parameters
+    ----------
+    arch : str
+        A torchvision name.
+    weights : str
+        From `find_weights`, with "-scratch" behind it for the same network with random weights.
+    channels, outputs : int
+    side : int
+        Smaller images are enlarged to this side, in pixels, for an ImageNet network.
+    """
+    kind, _, scratch = weights.partition("-")
+    if kind == "hospital":
+        return shipped(channels, outputs, random=bool(scratch))
+    from fastai.vision.learner import create_body, create_head, num_features_model
+    from torchvision.models import get_model
+
+    body = create_body(get_model(arch, weights="DEFAULT" if kind == "imagenet" and not scratch else None))
+    return nn.Sequential(Enlarge(side), body, create_head(num_features_model(body), outputs))
+
+
+def shipped(channels, outputs, random=False):
+    """Make the small residual network whose weights ship, as input, body, head."""
+    from safetensors.torch import load_file
+
+    net = SmallCNN(channels, outputs)
+    if not random:
+        state = {k: v for k, v in load_file(SHIPPED).items() if k.startswith("body.")}
+        first = "body.0.0.weight"
+        state[first] = state[first].expand(-1, channels, -1, -1) / channels
+        net.load_state_dict(state, strict=False)
+    return net
+
+
+def parts(model):
+    """Split a network's parameters in two groups, body and head, so that the body can be frozen."""
+    from fastai.torch_core import params
+
+    head = model.head if isinstance(model, SmallCNN) else model[2]
+    body = model.body if isinstance(model, SmallCNN) else model[1]
+    return [params(body), params(head)]
+
+
+def fine_tune(learn, lr, pretrained):
+    """Train for two epochs: a pre-trained body is frozen in the first and trained gently in the second."""
+    with learn.no_bar(), learn.no_logging():
+        if pretrained:
+            learn.fine_tune(1, base_lr=lr, freeze_epochs=1)
+        else:
+            learn.fit_one_cycle(2, lr)
+    return learn
