@@ -81,6 +81,13 @@ def accuracy(y, p, w, threshold=0.5):
     return mean_of(w, ((p >= threshold) == y).astype(float))
 
 
+def right_class(y, p, w=None):
+    """Share of images whose most likely class is the true one; with several labels an image, of right yes-no answers."""
+    y, p = np.asarray(y), np.asarray(p)
+    right = ((p >= 0.5) == y).mean(axis=1) if y.ndim == 2 else (p.argmax(axis=1) == y).astype(float)
+    return right.mean() if w is None else mean_of(w, right)
+
+
 @weighted
 def sensitivity(y, p, w, threshold=0.5):
     """Share of the ill who are found at a threshold."""

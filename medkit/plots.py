@@ -83,20 +83,23 @@ def curves(x, series, xlabel, ylabel, title, log_x=False, reference=None):
     ----------
     x : array of shape (k,)
     series : dict of str to list of k Estimates (or floats)
+    log_x : bool or list of float
+        A logarithmic axis with ticks at `x`, or at the numbers given.
     reference : (float, str), optional
         The height and the name of a dashed line.
     """
     fig, ax = plt.subplots(figsize=(6.8, 4.4))
     for k, (name, points) in enumerate(series.items()):
         values = np.array([[p.value, p.low, p.high] if isinstance(p, evaluate.Estimate) else [p] * 3 for p in points])
-        ax.plot(x, values[:, 0], marker=MARKERS[k], ms=5, label=name, color=PALETTE[k])
+        ax.plot(x, values[:, 0], marker=MARKERS[k] if len(values) < 30 else "", ms=5, label=name, color=PALETTE[k])
         ax.fill_between(x, values[:, 1], values[:, 2], alpha=0.15, color=PALETTE[k], lw=0)
     if reference:
         ax.axhline(reference[0], color=GREY, lw=1, ls="--", label=reference[1])
     ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
     if log_x:
         ax.set_xscale("log")
-        ax.set_xticks(x, [f"{v:,}" for v in x])
+        ticks = x if log_x is True else log_x
+        ax.set_xticks(ticks, [f"{v:,}" for v in ticks])
         ax.minorticks_off()
     fig.legend(loc="outside lower center", ncols=2, fontsize=10)
     ends = "; ".join(f"{name} goes from {points[0]} to {points[-1]}" for name, points in series.items())

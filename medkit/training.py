@@ -12,6 +12,8 @@ import torch
 
 from .errors import MedkitError
 
+SCRATCH = Path(tempfile.gettempdir()) / "medkit"  # where fastai puts its temporary weights
+
 
 def best_device():
     """Choose CUDA, then Apple's MPS, then the CPU."""
@@ -115,8 +117,7 @@ def learner(dls, model, loss, metrics=(), **options):
     from fastai.callback import fp16, progress, schedule  # noqa: F401 (each adds methods to Learner)
     from fastai.learner import Learner
 
-    scratch = Path(tempfile.gettempdir()) / "medkit"  # where fastai puts its temporary weights
-    return precise(Learner(dls, model, loss_func=loss, metrics=list(metrics), path=scratch, **options))
+    return precise(Learner(dls, model, loss_func=loss, metrics=list(metrics), path=SCRATCH, **options))
 
 
 def precise(learn):

@@ -1,0 +1,533 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation: {extension: .py, format_name: percent}
+#   medkit:
+#     title: CNN diagnosis by transfer learning
+#     learn:
+#       - train a convolutional network on X-rays with fastai, from weights learned elsewhere or from nothing
+#       - measure what pre-training is worth, from 25 labelled images to all of them
+#       - report a diagnosis with its threshold, calibration, subgroups and failures
+#     read_minutes: 40
+#     before: lesson 1.
+#     data: PneumoniaMNIST (real chest X-rays of children, 28 x 28 pixels), any MedMNIST set, or your own folder of images.
+#     claim: "\"Pre-training helps when data is small.\" Here: by how much, at 25, 100 and all labelled images?"
+# ---
+
+# %% tags=["context"]
+import time
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from fastai.vision.all import CategoryBlock, DataBlock, ImageBlock, IndexSplitter, PILImage, vision_learner
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.svm import SVC
+from torch import nn
+
+from medkit import evaluate, plots, training
+from medkit.augment import Augment
+from medkit.datasets import images
+from medkit.exercise import Exercise
+from medkit.models import transfer
+from medkit.models.cnn import SmallCNN, pixel_scale, to_tensor
+from medkit.report import record, say
+
+plots.use_style()
+
+# %% [markdown]
+# As a report on another data set: `medkit run 3 -p dataset=breastmnist`, or on a folder of your own:
+# `medkit run 3 -p dataset=path/to/folder -p size=64`.
+
+# %% tags=["parameters", "context"]
+dataset: str = "pneumoniamnist"  # a MedMNIST name, or a folder with one subfolder per class or a labels.csv
+size: int = 28  # side of the images in pixels; MedMNIST has 28, 64, 128, 224
+arch: str = "resnet18"  # the pre-trained network: resnet18, resnet34, resnet50, squeezenet1_1, densenet121
+effort: Literal["demo", "full"] = "demo"  # full: more labels, draws, epochs and seeds
+sensitivity_wanted: float = 0.95  # the share of the ill that the threshold must find
+seed: int = 0  # starting weights and draws
+
+# %% [markdown]
+# ## A working result first
+#
+# Each image is a chest X-ray of a child, made small. Does the child have pneumonia? We load the images in
+# their official split.
+
+# %%
+data = images.load(dataset, size=size, seed=seed)
+for note in data.notes:
+    print("-", note)
+data.counts()
+
+# %%
+shown = data.take("train", 12, seed=seed)
+names = [data.classes[c] for c in data.y["train"][shown]] if not data.multi_label else [""] * len(shown)
+plots.image_grid(data.X["train"][shown], names, heading=f"{data.name}: training images")
+
+# %% [markdown]
+# *Transfer learning* takes a network that has learned from millions of everyday photographs (ImageNet) and
+# trains it a little more on ours. First we see whether such weights can be had on this machine.
+
+# %%
+which, why = transfer.find_weights(arch)
+record("weights", which)
+say(why)
+
+# %% [markdown]
+# In fastai, a `DataBlock` says what the inputs and targets are and how to split them; `vision_learner` puts a
+# fresh head on the network's body; `fine_tune` trains the head alone first, then everything, gently. We do it
+# on a few hundred images here, so that you can watch.
+
+# %%
+few = data.take("train", 240, seed=seed)
+watched = data.take("valid", 120, seed=seed)
+pictures = np.concatenate([data.X["train"][few], data.X["valid"][watched]])
+codes = np.concatenate([data.y["train"][few], data.y["valid"][watched]])
+
+
+def open_image(k):
+    """Give one image as fastai wants it: three colours."""
+    return PILImage.create(np.repeat(pictures[k], 3 // data.channels, axis=2))
+
+
+def class_name(k):
+    """Give the name of an image's class (of its first finding where there can be several)."""
+    return data.classes[np.argmax(codes[k]) if data.multi_label else codes[k]]
+
+
+# %%
+blocks = DataBlock(blocks=(ImageBlock, CategoryBlock(vocab=data.classes)), get_x=open_image, get_y=class_name,
+                   splitter=IndexSplitter(range(len(few), len(codes))))
+dls = blocks.dataloaders(range(len(codes)), bs=32, num_workers=0, seed=seed, device=training.best_device())
+training.set_seed(seed)
+from torchvision.models import get_model_builder
+
+learn = vision_learner(dls, get_model_builder(arch), pretrained=which == "imagenet", metrics=[], path=training.SCRATCH)
+
+# %% [markdown]
+# How large should a step be? The *learning-rate finder* tries ever larger ones for some batches and watches the
+# loss: we want the slope before the loss blows up.
+
+# %%
+with learn.no_bar(), learn.no_logging():
+    suggested = learn.lr_find(num_it=40, show_plot=False).valley
+steps, found_losses = learn.recorder.lrs, [float(v) for v in learn.recorder.losses]
+plots.curves(steps, {"training loss": found_losses}, "learning rate", "cross-entropy (nats)",
+             f"Learning-rate finder: it suggests {suggested:.4f}", log_x=[1e-6, 1e-4, 1e-2, 1])
+
+# %%
+learn.fine_tune(2, base_lr=suggested)
+
+# %% [markdown]
+# That is the whole recipe. Now: what is inside, is it the best that we can do here, and is pre-training worth it?
+
+# %% [markdown]
+# ## What a convolution sees
+#
+# A *convolution* slides a small window of weights over the image, and gives one number wherever it stops: how
+# much the place looks like the window. These three windows are written by hand. A network learns its own.
+
+# %%
+windows = {"edges, left to right": [[-1, 0, 1]] * 3, "edges, top to bottom": [[-1] * 3, [0] * 3, [1] * 3],
+           "blur": [[1 / 9] * 3] * 3}
+xray = to_tensor(data.X["train"][shown[:1]])[:, :1].float()
+maps = [nn.functional.conv2d(xray, torch.tensor(w).float()[None, None], padding=1)[0, 0].numpy() for w in windows.values()]
+scaled = [255 * (m - m.min()) / (np.ptp(m) + 1e-9) for m in maps]
+plots.image_grid([xray[0, 0].numpy(), *scaled], ["image", *windows], columns=4, heading="One X-ray, three windows")
+
+# %% [markdown]
+# Layers of convolutions stack up: edges make ribs, ribs and texture make a lung. Between them, *pooling* keeps
+# the strongest answer in each square of 2 x 2 places, so that later layers see a wider field.
+#
+# ## A small network, trained fast
+#
+# The images are small and few, so they can lie in memory next to the processor, as one array. Then no time goes
+# into opening files: a batch is a slice. Augmentation, too, is done for a whole batch at once: each image is
+# shifted, turned, re-exposed and partly covered, at random, as another X-ray room might have done.
+
+# %%
+X = {part: to_tensor(stack) for part, stack in data.X.items()}
+y = data.y
+changed = Augment(seed=seed)(X["train"][shown[:1]].repeat(6, 1, 1, 1))
+plots.image_grid((255 * changed.clamp(0, 1)).permute(0, 2, 3, 1).numpy(), ["changed"] * 6,
+                 heading="One image, augmented six times")
+
+# %%
+epochs, width, members = (14, 16, 1) if effort == "demo" else (40, 32, 5)
+loss = nn.BCEWithLogitsLoss() if data.multi_label else nn.CrossEntropyLoss(label_smoothing=0.05)
+target = {part: torch.as_tensor(codes).float() if data.multi_label else codes for part, codes in y.items()}
+
+
+def train_fast(seed):
+    """Train the small network on arrays that lie on the device."""
+    training.set_seed(seed)
+    dls = training.array_loaders((X["train"], target["train"]), (X["valid"], target["valid"]), 128,
+                                 augment=Augment(seed=seed), seed=seed)
+    net = SmallCNN(data.channels, len(data.classes), width, pixel_scale(data.X["train"]))
+    learn = training.learner(dls, net, loss, cbs=training.averaging())
+    return training.fit(learn, epochs, lr=0.01, wd=0.3)
+
+
+# %%
+start = time.perf_counter()
+fast = [train_fast(seed + k) for k in range(members)]
+record("train_seconds", time.perf_counter() - start, unit="s")
+
+# %% [markdown]
+# *Test-time augmentation* asks the network several times, with the image shifted by a pixel, and takes the mean.
+
+# %%
+def shifted(images):
+    """Give the images as they are, and shifted by one pixel in four directions."""
+    around = nn.functional.pad(images.float(), (1, 1, 1, 1), mode="replicate").to(images.dtype)
+    h, w = images.shape[2:]
+    return [around[:, :, i:i + h, j:j + w] for i, j in [(1, 1), (0, 1), (2, 1), (1, 0), (1, 2)]]
+
+
+def predict(learners, images):
+    """Average class probabilities over networks and shifts, shape (n, classes)."""
+    return np.mean([class_probabilities(one, view) for one in learners for view in shifted(images)], axis=0)
+
+
+def class_probabilities(learn, images):
+    """Predict with one network: softmax, or one sigmoid per finding where there can be several."""
+    logits = torch.cat([training.forward(learn.model, [b]) for b in images.split(512)])
+    return (logits.sigmoid() if data.multi_label else logits.softmax(1)).numpy()
+
+
+# %%
+macro_auroc = evaluate.macro(evaluate.auroc)
+p_valid = predict(fast, X["valid"])
+plain = macro_auroc(y["valid"], class_probabilities(fast[0], X["valid"]))
+say(f"On validation images one look gives an AUROC of **{plain:.4f}**, five shifted looks "
+    f"**{macro_auroc(y['valid'], p_valid):.4f}**.")
+
+# %% [markdown]
+# (With more than two classes, AUROC is the mean over classes, each against the rest.)
+#
+# ## The claim, measured
+#
+# Is pre-training worth it when labels are few? We train the same network twice on the same few images: once from
+# the pre-trained weights, once from random ones. Both see equally many images, however few labels there are: the
+# labelled images are drawn again and again, augmented anew each time. We repeat with other draws, and look at
+# the *paired* difference.
+
+# %%
+labels = [25, 100, len(y["train"])] if effort == "demo" else [25, 50, 100, 250, 1000, len(y["train"])]
+labels = sorted({min(n, len(y["train"])) for n in labels})
+draws, looks, side = (3, 640, 32) if effort == "demo" else (5, 6400, 64)
+
+
+def train_on(rows, weights, draw):
+    """Train from given weights on some labelled images; score on test images."""
+    training.set_seed(draw)
+    again = np.random.default_rng(draw).choice(rows, looks)
+    some = (X["valid"][:64], target["valid"][:64])
+    dls = training.array_loaders((X["train"][again], target["train"][again]), some, 32, Augment(seed=draw), seed=draw)
+    net = transfer.make(arch, weights, data.channels, len(data.classes), side)
+    learn = training.learner(dls, net, loss, splitter=transfer.parts)
+    transfer.fine_tune(learn, lr=0.002, pretrained="scratch" not in weights)
+    return macro_auroc(y["test"], class_probabilities(learn, X["test"]))
+
+
+# %%
+arms = {"pre-trained": which, "from scratch": f"{which}-scratch"} if which != "none" else {"from scratch": "none-scratch"}
+scores = {name: np.array([[train_on(data.take("train", n, seed=seed + d), weights, seed + d) for d in range(draws)]
+                          for n in labels]) for name, weights in arms.items()}
+means = {name: [evaluate.mean_interval(row) for row in rows] for name, rows in scores.items()}
+plots.curves(labels, means, "labelled training images", "test AUROC",
+             f"{arch if which != 'hospital' else 'small CNN'}: what pre-training is worth (bands: 95 % over draws)", log_x=True)
+
+# %%
+gains = {}
+if which != "none":
+    gains = {n: evaluate.mean_interval(a - b) for n, a, b in zip(labels, scores["pre-trained"], scores["from scratch"])}
+    plots.estimates({f"{n:,} labels": g for n, g in gains.items()}, "gain in test AUROC", "Pre-trained less from scratch",
+                    reference=0)
+record("gain_pretrained_25", gains.get(labels[0], "not measured: no pre-trained weights"))
+record("gain_pretrained_all", gains.get(labels[-1], "not measured: no pre-trained weights"))
+
+# %%
+def verdict(gain):
+    """Say in words what a gain with its interval allows us to say."""
+    if gain.low > 0:
+        return "it helps"
+    return "it harms" if gain.high < 0 else "we cannot tell"
+
+
+lines = [f"with {n:,} labels **{verdict(g)}** ({g})" for n, g in gains.items()]
+say(f"Pre-training from {which} weights, at a side of {side if which == 'imagenet' else size} pixels: " + "; ".join(lines) + "."
+    if lines else "No pre-trained weights were at hand, so the claim could not be tested in this run: only the "
+    "learning curve from scratch is shown. Connect to a network once, or set TORCH_HOME to a folder with weights.")
+
+# %% [markdown]
+# Read it with care. Photographs teach edges and textures at a certain scale. At 28 pixels a side little of that
+# scale is left. The same comparison at 224 pixels can end otherwise: try `size=224`.
+
+# %% [markdown]
+# ## How good is the diagnosis?
+#
+# The small network has been chosen. Now, once, the test images. Beside it stands a strong simple baseline: the
+# pixels, reduced to 50 principal components, by logistic regression or a support vector machine, whichever is
+# better on validation images.
+
+# %%
+flat = {part: stack.reshape(len(stack), -1) / 255 for part, stack in data.X.items()}
+first = y if not data.multi_label else {part: codes[:, 0] for part, codes in y.items()}
+components = min(50, *flat["train"].shape)
+candidates = [make_pipeline(PCA(components, random_state=0), model).fit(flat["train"], first["train"])
+              for model in (LogisticRegression(max_iter=2000), SVC(probability=True, random_state=0))]
+
+
+def on_valid(model):
+    """Score a baseline on validation images."""
+    return macro_auroc(first["valid"], model.predict_proba(flat["valid"]))
+
+
+baseline = max(candidates, key=on_valid)
+p_test, p_base = predict(fast, X["test"]), baseline.predict_proba(flat["test"])
+
+# %%
+who = data.patients["test"]
+cuts = [evaluate.threshold_for(t, p, sensitivity_wanted)
+        for t, p in zip(*(m.T for m in evaluate.one_against_rest(y["valid"], p_valid)))]
+found = {"AUROC": evaluate.interval(macro_auroc, y["test"], p_test, who)}
+found["average precision"] = evaluate.interval(evaluate.macro(evaluate.average_precision), y["test"], p_test, who)
+found["sensitivity"] = evaluate.interval(evaluate.macro(evaluate.sensitivity), y["test"], p_test, who, threshold=cuts)
+found["specificity"] = evaluate.interval(evaluate.macro(evaluate.specificity), y["test"], p_test, who, threshold=cuts)
+found["accuracy at 0.5"] = evaluate.interval(evaluate.right_class, y["test"], p_test, who)
+found["ECE"] = evaluate.interval(evaluate.macro(evaluate.ece), y["test"], p_test, who)
+base = evaluate.interval(macro_auroc, first["test"], p_base, who)
+plots.estimates(found | {"AUROC of the baseline": base}, "value (no unit)", "The small network on test images")
+
+# %%
+record("test_auroc", found["AUROC"])
+record("test_ap", found["average precision"])
+record("test_accuracy", found["accuracy at 0.5"])
+record("sensitivity", found["sensitivity"])
+record("specificity", found["specificity"])
+record("ece", found["ECE"])
+record("baseline_auroc", base)
+
+# %%
+if not data.multi_label:
+    gap = evaluate.compare(macro_auroc, y["test"], p_test, p_base, who)
+    say(f"The network's AUROC less the baseline's: **{gap}**, on {len(y['test']):,} test images.")
+
+# %% [markdown]
+# The threshold was chosen on validation images to find the share of the ill that `sensitivity_wanted` asks for.
+# Compare that with the sensitivity on test images: a threshold moves when the patients change.
+
+# %%
+truth, chance = (m[:, 0] for m in evaluate.one_against_rest(y["test"], p_test))
+simple = evaluate.one_against_rest(first["test"], p_base)[1][:, 0]
+positive = data.classes[1 if len(data.classes) == 2 else 0]
+plots.discrimination(truth, {"small network": chance, "baseline": simple}, f"'{positive}' on test images")
+
+# %%
+plots.calibration(truth, {"small network": chance, "baseline": simple}, f"Risk of '{positive}': is it calibrated?")
+
+# %% [markdown]
+# ### For whom does it work?
+#
+# These files name neither age nor sex. What they do have is the exposure of the image. Is the network as good on
+# dark images as on bright ones?
+
+# %%
+level = data.X["test"].mean(axis=(1, 2, 3))
+third = pd.qcut(level, 3, labels=["dark", "middle", "bright"]).astype(str)
+evaluate.subgroups(evaluate.auroc, truth, chance, third, who).round(3)
+
+# %% [markdown]
+# ## Where it fails
+#
+# First, the images on which the network was most sure and wrong. Look at them: is it the network, the label, or
+# the image?
+
+# %%
+wrong = np.argsort(-np.abs(chance - truth))[:6]
+told = [f"{'is' if truth[i] else 'not'} {positive}\nrisk {chance[i]:.2f}" for i in wrong]
+plots.image_grid(data.X["test"][wrong], told, heading="Most sure, and wrong")
+
+# %% [markdown]
+# Second, another X-ray room. We change the test images as another scanner might, and ask the same network.
+
+# %%
+clean = X["test"].float() / 255
+noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(seed))
+rooms = {"as it is": clean, "half the contrast": 0.5 * clean + 0.25, "blurred": nn.functional.avg_pool2d(clean, 3, 1, 1),
+         "noisy": (clean + 0.1 * noise).clamp(0, 1), "film inverted": 1 - clean}
+elsewhere = {name: evaluate.interval(macro_auroc, y["test"], class_probabilities(fast[0], view), who)
+             for name, view in rooms.items()}
+plots.estimates(elsewhere, "test AUROC", "The same network in other X-ray rooms", reference=0.5)
+
+# %% [markdown]
+# What augmentation has shown to the network, it stands. What it has never seen can ruin it, and nothing in its
+# answer tells you so.
+
+# %% [markdown] tags=["exercise"]
+# ## Exercises
+#
+# **Exercise 1.** A convolution with a window of `kernel` pixels slides over a row of `side` pixels with `padding`
+# on both ends, `stride` pixels at a time. At how many places does it stop?
+
+# %% tags=["exercise", "context"]
+exercise_1 = Exercise("3.1", hint="The window's left edge can go from 0 to side + 2 * padding - kernel.")
+
+
+@exercise_1.check
+def _(places):
+    assert places(28, 3, 1, 1) == 28, "A window of 3 with padding 1 keeps the side: 28 gives 28."
+    assert places(28, 3, 0, 1) == 26, "Without padding, a window of 3 loses a pixel at each end: 28 gives 26."
+    assert places(28, 2, 0, 2) == 14, "A stride of 2 halves the side: 28 gives 14."
+    assert places(7, 2, 0, 2) == 3, "The last place must fit whole: round down."
+
+# %% tags=["exercise"]
+def places(side, kernel, padding, stride):
+    ### BEGIN SOLUTION
+    return (side + 2 * padding - kernel) // stride + 1
+    ### END SOLUTION
+
+
+exercise_1(places)
+
+# %% tags=["wrong"]
+def places(side, kernel, padding, stride):
+    return (side + padding - kernel) // stride + 1
+
+# %% tags=["wrong"]
+def places(side, kernel, padding, stride):
+    return (side + 2 * padding - kernel) / stride + 1
+
+# %% [markdown] tags=["exercise"]
+# **Exercise 2.** Write max-pooling: from an array of even height and width, keep the largest number of each square
+# of 2 x 2.
+
+# %% tags=["exercise", "context"]
+exercise_2 = Exercise("3.2", hint="image.reshape(h // 2, 2, w // 2, 2) puts each square on the axes 1 and 3.")
+
+
+@exercise_2.check
+def _(pool):
+    image = np.array([[1, 2, 0, 0], [3, 4, 0, 9], [5, 0, 1, 1], [0, 0, 1, 1]])
+    assert np.shape(pool(image)) == (2, 2), "An image of 4 x 4 should become 2 x 2."
+    assert not np.allclose(pool(image), [[2.5, 2.25], [1.25, 1]]), "That is the mean; keep the largest."
+    assert np.array_equal(pool(image), [[4, 9], [5, 1]]), "Keep the largest number of each square of 2 x 2."
+
+# %% tags=["exercise"]
+def pool(image):
+    ### BEGIN SOLUTION
+    h, w = image.shape
+    return image.reshape(h // 2, 2, w // 2, 2).max(axis=(1, 3))
+    ### END SOLUTION
+
+
+exercise_2(pool)
+
+# %% tags=["wrong"]
+def pool(image):
+    h, w = image.shape
+    return image.reshape(h // 2, 2, w // 2, 2).mean(axis=(1, 3))
+
+# %% tags=["wrong"]
+def pool(image):
+    return image[::2, ::2]
+
+# %% [markdown] tags=["exercise"]
+# **Exercise 3.** Several images can show one patient. Give the set of patients who stand in both training and test:
+# it must be empty, or the test is too kind.
+
+# %% tags=["exercise", "context"]
+exercise_3 = Exercise("3.3", hint="set(a) & set(b) gives what two lists share.")
+
+
+@exercise_3.check
+def _(leaking):
+    assert leaking(["a", "b", "b"], ["c"]) == set(), "Nobody stands in both here: the set should be empty."
+    assert leaking(["a", "b", "b"], ["b", "c", "a", "a"]) == {"a", "b"}, "Patients a and b stand in both."
+
+# %% tags=["exercise"]
+def leaking(train_patients, test_patients):
+    ### BEGIN SOLUTION
+    return set(train_patients) & set(test_patients)
+    ### END SOLUTION
+
+
+exercise_3(leaking)
+
+# %% tags=["wrong"]
+def leaking(train_patients, test_patients):
+    return set(train_patients) | set(test_patients)
+
+# %% tags=["wrong"]
+def leaking(train_patients, test_patients):
+    return {a for a, b in zip(train_patients, test_patients) if a == b}
+
+# %% [markdown] tags=["exercise"]
+# **Exercise 4.** A ward screens 1,000 children, of whom 5 % have pneumonia, with a sensitivity of 0.95 and a
+# specificity of 0.80. What share of the alarms is right (the *positive predictive value*)?
+
+# %% tags=["exercise", "context"]
+exercise_4 = Exercise("3.4", hint="Of 50 ill children 0.95 are found; of 950 well ones 0.20 raise an alarm.")
+
+
+@exercise_4.check
+def _(share):
+    assert not np.isclose(share, 0.95), "That is the sensitivity: the share of the ill who are found."
+    assert 0 <= share <= 1, "A share lies between 0 and 1."
+    assert np.isclose(share, 47.5 / 237.5, atol=0.002), "Divide the true alarms by all alarms."
+
+# %% tags=["exercise"]
+### BEGIN SOLUTION
+true_alarms, false_alarms = 50 * 0.95, 950 * 0.20
+share = true_alarms / (true_alarms + false_alarms)
+### END SOLUTION
+
+exercise_4(share)
+
+# %% tags=["wrong"]
+share = 0.95
+
+# %% tags=["wrong"]
+share = 47.5 / 1000
+
+# %% [markdown] tags=["exercise"]
+# ## Questions to recall
+#
+# <details><summary>What does a convolution compute at each place?</summary>How much the place looks like a small window
+# of weights: the sum of products.</details>
+# <details><summary>Why does `fine_tune` freeze the body first?</summary>The new head is random: its large first errors
+# would spoil what the body has learned.</details>
+# <details><summary>Why may one mirror a photograph of a cat but not a chest X-ray?</summary>The heart lies on one side;
+# a mirrored chest is one that hardly exists.</details>
+# <details><summary>On which images is the threshold chosen?</summary>On validation images. Chosen on test images it would
+# flatter the figures.</details>
+# <details><summary>How is the comparison of pre-trained and from-scratch networks made fair?</summary>Same images, same
+# number of looks, same augmentation, several draws, and the paired difference.</details>
+
+# %% [markdown]
+# ## Take away
+#
+# - A body that has learned elsewhere and a fresh head: `DataBlock`, `vision_learner`, `fine_tune`. For small images a
+#   small network on arrays trains in seconds.
+# - What pre-training is worth depends on how many labels and how many pixels you have. Measure it on your data.
+# - A diagnosis is a risk, a threshold chosen on validation, a calibration, and a list of the ways in which it fails.
+
+# %%
+say(f"Here: test AUROC {found['AUROC']}; baseline {base}. "
+    + (f"Pre-training: with {labels[0]} labels {verdict(gains[labels[0]])}, with all {verdict(gains[labels[-1]])}." if gains else ""))
+
+# %% [markdown]
+# **References**
+#
+# - Yang J, Shi R, Wei D et al. MedMNIST v2. Sci Data 10:41, 2023.
+#   [doi:10.1038/s41597-022-01721-8](https://doi.org/10.1038/s41597-022-01721-8)
+# - Kermany DS, Goldbaum M, Cai W et al. Identifying medical diagnoses and treatable diseases by image-based deep
+#   learning. Cell 172:1122-1131, 2018. [doi:10.1016/j.cell.2018.02.010](https://doi.org/10.1016/j.cell.2018.02.010)
+# - Raghu M, Zhang C, Kleinberg J, Bengio S. Transfusion: understanding transfer learning for medical imaging. NeurIPS
+#   2019. [arXiv:1902.07208](https://arxiv.org/abs/1902.07208)
+# - Howard J, Gugger S. fastai: a layered API for deep learning. Information 11(2):108, 2020.
+#   [doi:10.3390/info11020108](https://doi.org/10.3390/info11020108)
