@@ -79,3 +79,8 @@ class Cohort:
         """Record EEGs: see `medkit.hospital.eeg.record`."""
         from . import eeg
         return eeg.record(self, **options)
+
+    def stay(self, hours=48):
+        """Follow vital signs and laboratory values: see `medkit.hospital.stay.follow`."""
+        from . import stay
+        return stay.follow(self, hours)

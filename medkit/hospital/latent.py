@@ -7,7 +7,7 @@ estimated. Simulated throughout.
 """
 import numpy as np
 import pandas as pd
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from . import genes
 from .streams import normals, uniforms
@@ -108,3 +108,14 @@ def _ectopy(s, z):
     atrial = np.exp(-0.5 + 0.8 * (s["age"] - 64) / 17 + 1.5 * s["heart"] + 1.7 * next(z))
     ventricular = np.exp(-0.7 + 4 * s["heart"] + 1.8 * next(z))
     return {"ectopy_s": np.minimum(atrial, 1500), "ectopy_v": np.minimum(ventricular, 1500)}
+
+
+# Mean and spread of the logit of each severity over 100,000 patients.
+_LEVELS = {"heart": (-.94, 1.32), "lung": (-2.05, 1.41), "kidney": (-1.54, 1.36),
+           "infection": (-1.40, 1.35), "brain": (-1.82, 1.50), "metabolic": (-1.54, 1.20)}
+
+
+def standardised(latent):
+    """Give severities (on the logit scale) and age as standard scores: a dict of (n,) arrays."""
+    scores = {k: (logit(latent[k].to_numpy()) - mean) / spread for k, (mean, spread) in _LEVELS.items()}
+    return scores | {"age": (latent["age"].to_numpy() - 64) / 17}
