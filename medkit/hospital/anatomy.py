@@ -24,11 +24,11 @@ TRAITS = (
 
 # Typical lengths in cm (angles in cm per radian for `slope`): (adult, child).
 SHAPE = {
-    "cage": (13.6, 13.6), "apex": (-12.0, -9.6), "dome": (8.6, 7.2), "sulcus": (4.2, 3.0),
-    "depth": (16.0, 16.0), "slope": (3.4, 1.9), "spacing": (2.5, 2.15), "neck": (6.4, 6.4),
-    "shoulder": (-16.5, -14.0), "head": (-25.0, -18.6), "view": (16.8, 15.4), "center": (0.6, -0.8),
-    "heart": (1.0, 1.06), "heart_y": (4.6, 3.2), "upper": (2.0, 2.6), "first_rib": (-10.6, -9.2),
-    "clavicle_y": (-8.8, -8.6), "wall": (3.0, 1.9), "arch": (1.9, 1.3), "turn": (0.5, 0.7), "bell": (2.3, 1.6), "rib_bone": (0.9, 1.1),
+    "cage": (13.6, 13.6), "apex": (-12.0, -12.0), "dome": (8.6, 7.0), "sulcus": (4.2, 3.0),
+    "depth": (16.0, 16.0), "slope": (3.4, 1.9), "spacing": (2.5, 2.15), "neck": (6.4, 7.0),
+    "shoulder": (-16.5, -16.5), "head": (-25.0, -17.6), "view": (16.8, 15.2), "center": (0.6, 0.3),
+    "heart": (1.0, 1.06), "heart_y": (4.6, 2.6), "upper": (2.0, 2.6), "first_rib": (-10.6, -10.2),
+    "clavicle_y": (-8.8, -9.6), "wall": (3.0, 2.6), "arch": (1.9, 1.3), "turn": (0.5, 0.7), "bell": (2.3, 2.0), "thymus": (0.01, 3.6), "rim": (0.8, 2.6), "rib_bone": (0.9, 1.1),
 }
 
 
@@ -48,12 +48,12 @@ def body(latent, traits, view):
     child = view == "child"
     t = SimpleNamespace(**traits)
     s = SimpleNamespace(**{name: pair[child] for name, pair in SHAPE.items()})
-    ill = np.maximum(latent.infection * latent.pneumonia, 0.7 * latent.heart * latent.heart_failure).to_numpy()
+    ill = np.maximum((0.3 + 0.7 * latent.infection) * latent.pneumonia, 0.7 * latent.heart * latent.heart_failure).to_numpy()
     fat = np.clip((latent.bmi.to_numpy() - 24) / 10, -0.6, 2) * (0.3 if child else 1)
     smoker = np.clip(latent.pack_years.to_numpy() / 60, 0, 1) * (not child)
     breath = 1.0 * t.inspiration - 1.3 * ill + 1.2 * smoker
     b = {}
-    b["size"] = s.view * np.exp(0.07 * t.zoom - 0.05 * ill)
+    b["size"] = s.view * np.exp(0.07 * t.zoom - 0.10 * ill)
     b["x"], b["y"] = (1.0 + ill) * t.shift_x, s.center + (1.0 + 0.5 * ill) * t.shift_y
     b["tilt"], b["stretch"] = 0.035 * (1 + ill) * t.tilt, np.exp(0.05 * t.stretch)
     b["turn"] = s.turn * (1 + ill) * t.turn
@@ -70,19 +70,22 @@ def body(latent, traits, view):
     b["heart_y"] = s.heart_y + 0.5 * t.drop_heart + 0.35 * breath
     b["arch"] = s.arch * np.exp(0.1 * t.knob + 0.15 * age)
     b["upper"] = s.upper * np.exp(0.13 * t.upper + 0.1 * ill)
+    b["thymus"] = s.thymus * np.exp(0.2 * t.knob + 0.2 * ill)
     b["hilum"] = np.exp(0.3 * t.hilum + 0.3 * ill)
     b["slope"], b["spacing"] = s.slope * np.exp(0.12 * t.slope), s.spacing * np.exp(0.05 * t.spacing)
     b["first_rib"] = s.first_rib + b["apex"] - s.apex + 0.3 * t.first_rib
+    b["rim"] = s.rim * np.exp(0.3 * t.cage)
     b["bell"] = np.full(len(ill), s.bell)
     b["bone"] = s.rib_bone * np.exp(0.25 * t.rib_bone - 0.15 * age * latent.female)
     b["clavicle_y"], b["clavicle"] = s.clavicle_y + 0.9 * t.clavicle_y, 2.2 + 1.2 * t.clavicle
-    b["scapula"], b["arm"] = 1.2 * t.scapula, 0.25 + 0.2 * t.arm + 0.9 * child
-    b["neck"], b["shoulder"] = np.full(len(ill), s.neck), s.shoulder + 1.1 * t.shoulder
-    b["head_x"], b["head_y"] = 1.6 * t.head_x, s.head + 1.6 * t.head_y
+    b["scapula"], b["arm"] = 1.2 * t.scapula, np.abs(0.25 + 0.2 * t.arm + child * (1.3 + 0.5 * t.arm))
+    b["neck"], b["shoulder"] = np.full(len(ill), s.neck), s.shoulder + 1.6 * t.shoulder
+    b["head_x"], b["head_y"] = 1.6 * t.head_x, s.head + 1.8 * t.head_y
     b["spine"], b["trachea"] = np.exp(0.2 * t.spine), 0.3 * t.trachea
     b["bubble"], b["bubble_x"], b["gut"] = 1.6 + 1.1 * t.bubble, 6.5 + 1.3 * t.bubble_x, t.gut
     b["vessels"] = np.exp(0.3 * t.vessels + 0.5 * latent.heart.to_numpy() * latent.heart_failure - 0.3 * smoker)
     b["tree"], b["tree_turn"] = t.tree, 0.12 * t.tree_turn
+    b["ill"] = ill
     b["cloud_x"], b["cloud_y"], b["haze"] = t.cloud_x, t.cloud_y, np.maximum(0, 0.05 + 0.07 * t.haze)
     return SimpleNamespace(**{k: np.asarray(v, np.float32).reshape(-1, 1, 1) for k, v in b.items()})
 
@@ -153,14 +156,15 @@ def lungs(b, X, Y, left, hearts):
     open_ = step((np.abs(X - b.turn) - middle + 0.4) / 0.9)
     knob = chord(X - b.turn, Y, 2.0, b.apex + 7.6, b.arch, b.arch)
     artery = chord(X - b.turn, Y, 2.4, b.apex + 10.6, 2.0, 2.6, 1.7)
-    organs = np.maximum(np.maximum(hearts * 1.6, knob * 3), artery * 2)
+    thymus = chord(X - b.turn, Y, 0.3, b.heart_y - 5, b.thymus, b.thymus * 1.7, 4.0)
+    organs = np.maximum(np.maximum(hearts * 1.6, knob * 3), np.maximum(artery * 2, thymus * 1.2))
     below = (Y - dome(b, X, left)) / 0.35
     recess = np.where(below > 0, np.clip(0.42 - below * 0.035, 0, 1), 1) + 0.58 * step(1 - below) * (below > 0)
     lung = np.maximum(deep * open_ - organs, 0) * recess * (wall > 0)
     return lung, (lung > 2.0) & (below < 0.5), wall
 
 
-def torso(b, X, Y, left):
+def torso(b, X, Y, wall):
     """Path through all soft tissue as if the lungs were solid: trunk, neck, arms, head, breasts."""
     broad = b.cage + b.wall
     half = b.neck + (broad - b.neck) * step((Y - b.shoulder + 2) / 7) + 0.06 * np.maximum(Y, 0)
@@ -170,7 +174,8 @@ def torso(b, X, Y, left):
     head = chord(X, Y, b.head_x, b.head_y, 7.0, 6.0, 7.5)
     soft = np.maximum(trunk, head) + limb(b, X, Y, 4.2 + b.fat) * 0.7
     lie = chord(np.abs(X), Y, 7.4 + 0.5 * b.fat, 5.4 + b.fat, 5.2 + 0.8 * b.fat, 4.6 + b.fat, 1.0)
-    return soft + b.female * lie * (1.3 + 0.7 * b.fat) * (0.75 + 0.25 * step((Y - 4) / 5))
+    rim = b.rim * np.exp(-np.square((wall + 0.7) / 0.9)) * step((b.dome_right + 6 - Y) / 6)
+    return soft + rim + b.female * lie * (1.3 + 0.7 * b.fat) * (0.75 + 0.25 * step((Y - 4) / 5))
 
 
 def limb(b, X, Y, radius):

@@ -34,7 +34,7 @@ def lesions(latent, traits, view):
 
     t = SimpleNamespace(**traits)
     sick = latent.pneumonia.to_numpy()
-    strength = np.clip(0.35 + 0.75 * latent.infection.to_numpy() + 0.28 * t.visible, 0.03, 1.3) * sick
+    strength = np.clip(0.3 + 0.6 * latent.infection.to_numpy() + 0.25 * t.visible, 0.05, 1.2) * sick
     kind = norm.cdf(t.pattern)[:, None] > ((0.3, 0.6) if view == "child" else (0.5, 0.75))
     f = {"lobar": ~kind[:, 0] * strength, "diffuse": (kind[:, 0] & ~kind[:, 1]) * strength, "net": kind[:, 1] * strength}
     f["focal"] = f["lobar"] + 0.5 * (f["diffuse"] + f["net"]) * (t.dense > 0)
@@ -63,10 +63,10 @@ def consolidation(b, f, X, Y, cloud):
     """Share of lung air that pneumonia replaces, in [0, 0.95]: lobar, patchy, diffuse or net-like."""
     r1 = (np.square(X - f.x1) * f.oval + np.square(Y - f.y1) / f.oval) / np.square(f.r)
     r2 = (np.square(X - f.x2) / f.oval + np.square(Y - f.y2) * f.oval) / np.square(0.8 * f.r)
-    lobar = step(1.05 - 0.55 * r1 + 0.30 * cloud) * f.focal + step(0.9 - 0.55 * r2 + 0.35 * cloud) * f.second
+    lobar = step(1.05 - 0.55 * r1 + 0.22 * cloud) * f.focal + step(0.9 - 0.55 * r2 + 0.25 * cloud) * f.second
     hila = np.exp(-np.square((np.abs(X) - 4.5) / 5.0) - np.square((Y - 1.5) / 6.5))
-    diffuse = (0.18 + 0.65 * hila) * np.maximum(1 + 0.45 * cloud, 0)
-    net = (0.22 + 0.45 * hila) * np.maximum(0.8 + 0.45 * texture(b, X, Y, 1, 13.0), 0)
+    diffuse = (0.15 + 0.5 * hila) * np.maximum(1 + 0.3 * cloud, 0)
+    net = (0.2 + 0.4 * hila) * np.maximum(1 + 0.25 * texture(b, X, Y, 1, 9.0) + 0.25 * cloud, 0)
     return np.clip(0.75 * lobar + f.diffuse * diffuse + f.net * net, 0, 0.95)
 
 

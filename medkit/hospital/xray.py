@@ -90,7 +90,7 @@ def take(cohort, size=64, *, view="adult", marker=True):
     parts = [(latent[c], {k: v[c] for k, v in traits.items()}) for c in chunks]
     images = [expose(*part, marked[c], size, view) for part, c in zip(parts, chunks)]
     return XRays(np.concatenate(images), labels, latent.hospital.to_numpy(), marked,
-                 lambda: np.concatenate([project(*part, size, view)[1]() for part in parts]))
+                 lambda: np.concatenate([project(*part, size, view)[2]() for part in parts]))
 
 
 def draw(latent):
@@ -118,7 +118,7 @@ def marks(labels, marker, traits):
 
 
 def project(latent, traits, size, view):
-    """Line integral of attenuation (n, size, size), and a function that draws the masks."""
+    """Line integral of attenuation (n, size, size), illness (n, 1, 1), a function that draws the masks."""
     b, f = anatomy.body(latent, traits, view), findings.lesions(latent, traits, view)
     X, Y = anatomy.coordinates(b, size)
     left = X > 0
@@ -130,22 +130,23 @@ def project(latent, traits, size, view):
     lost = np.clip(fill + findings.haze(b, f, X, Y, cloud), 0, 0.97)
     aerated = AIR * lung * (1 - lost) - anatomy.vessels(b, X, Y, left) * anatomy.step(lung / 8) * (1 - 0.5 * lost) - findings.nodule(f, X, Y)
     aerated = np.where(edge < 0, 0.95 * lung, aerated - 0.3 * np.exp(-np.square(edge / 0.12))) * (1 - fluid)
-    solid = anatomy.torso(b, X, Y, left)
+    solid = anatomy.torso(b, X, Y, wall)
     air = np.clip(aerated + anatomy.airways(b, X, Y), 0, 0.95 * solid)
     bone = anatomy.ribs(b, X, Y) + anatomy.skeleton(b, X, Y)
     path = MU_SOFT * (solid - air) + MU_BONE * bone * (solid > 1)
-    return path, lambda: findings.masks(b, f, X, Y, field_, fill, fluid, edge)
+    return path, b.ill, lambda: findings.masks(b, f, X, Y, field_, fill, fluid, edge)
 
 
 def expose(latent, traits, marked, size, view):
     """Films of one chunk of patients, uint8 (n, size, size)."""
     over = max(1, -(-112 // size))
-    path = project(latent, traits, size * over, view)[0]
+    path, ill, _ = project(latent, traits, size * over, view)
     look = SimpleNamespace(**{k: traits[k].reshape(-1, 1, 1) for k in LOOK})
     hospital = latent.hospital.to_numpy()
     scanner = SCANNERS[hospital].T[:, :, None, None]
     beam = np.exp(-path)
-    share = np.clip(scanner[0] * np.exp(0.25 * look.scatter), 0, 0.8)
+    beam += 0.6 * np.clip(ill + 0.3 * look.blur, 0, 1) * (blur(beam, 0.022) - beam)  # ill patients move
+    share = np.clip(scanner[0] * np.exp(0.25 * look.scatter) + 0.2 * ill, 0, 0.8)
     beam = (1 - share) * beam + share * blur(np.minimum(beam, 0.2), 0.09)
     beam = beam.reshape(len(beam), size, over, size, over).mean((2, 4)) if over > 1 else beam
     film = -np.log(counted(beam, latent, scanner, look))
@@ -185,8 +186,9 @@ def window(film, scanner, look, marked, hospital):
     cut = inner.shape[1] - 1
     low = np.take_along_axis(inner, (scanner[5, :, 0].astype(int) * cut) // 100, 1)[:, :, None]
     high = np.take_along_axis(inner, (scanner[6, :, 0] * cut / 100).astype(int), 1)[:, :, None]
+    low = np.minimum(low, high - 1.9)  # the system's narrowest window
     wide = high - low
-    low, high = low - (0.35 + 0.12 * look.low) * wide, high + (0.2 + 0.08 * look.high) * wide
+    low, high = low - (0.42 + 0.12 * look.low) * wide, high + (0.3 + 0.10 * look.high) * wide
     grey = np.clip((film - low) / (high - low), 0, 1) ** (scanner[4] * np.exp(0.2 * look.power))
     stamp(grey, marked, hospital, look)
     return (255 * grey + 0.5).astype(np.uint8)
