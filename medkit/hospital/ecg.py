@@ -125,10 +125,10 @@ def _direction(azimuth, elevation):
 def _sinus_waves(b):
     """Waves (n, 2, 9, 5) of a sinus and of an atrial ectopic beat: time, width, x, y, z."""
     z, n = b["z"], len(b["z"])
-    axis = np.clip(45 - 9 * b["old"] - 0.8 * (b["bmi"] - 27) + 22 * z[:, 1] - 25 * b["left"], -60, 105)
-    size = 1.3 * np.exp(0.25 * z[:, 2] - 0.015 * (b["bmi"] - 27)) * (1 - 0.3 * b["heart_failure"])
+    axis = np.clip(40 - 9 * b["old"] - 0.8 * (b["bmi"] - 27) + 22 * z[:, 1] - 25 * b["left"], -60, 105)
+    size = 1.45 * np.exp(0.25 * z[:, 2] - 0.015 * (b["bmi"] - 27)) * (1 - 0.3 * b["heart_failure"])
     wide = (1 + 0.1 * z[:, 3]) * (1 + 0.15 * b["heart"]) * np.where(b["left"], 1.7, 1)
-    main = size[:, None] * _direction(axis, 20 + 18 * z[:, 4])
+    main = size[:, None] * _direction(axis, 30 + 15 * z[:, 4])
     table = np.zeros((n, 2, 9, 5))
     center = np.array([-0.02, 0.02, -0.022, 0, 0.024, 0.052, 0.12, 0, 0])
     width = np.array([0.018, 0.02, 0.008, 0.011, 0.011, 0.015, 0.05, 0.045, 0.027])
@@ -155,7 +155,7 @@ def _ventricles(b, main, size):
     basal, late = np.where(left, 0.75 * main, basal), late + left * 0.35 * main
     ill = b["heart"][:, None]
     t_size = 0.34 * size ** 0.5 * (1 - 1.3 * ill + 0.25 * z[:, [16]]) + 0.2 * b["kidney"][:, None] ** 2
-    t_axis = 0.5 * unit + 0.8 * np.array([0.65, 0.6, -0.45]) + 0.15 * z[:, 17:20]
+    t_axis = 0.5 * unit + 0.8 * np.array([0.65, 0.6, -0.6]) + 0.15 * z[:, 17:20]
     t_wave = t_size * t_axis - 0.3 * late
     t_wave = np.where(left, -0.3 * main, t_wave)
     segment = 0.12 * t_wave - 0.06 * size * unit * ill
@@ -251,7 +251,7 @@ def _noise(latent, rngs, breath, shape, fs):
     white = white.view(np.complex64)[..., 0]
     level = np.exp(np.array([r.standard_normal((5, leads)) for r in rngs]))[..., None]
     wander = _colour(white[:, 1:], (f > 0.04) * (f < 0.8) / (f + 0.1), samples)
-    motion = _colour(white[:, 1:], (f >= 0.8) * (f < 12) / (f + 2), samples)
+    motion = _colour(white[:, 1:], (f >= 0.8) * (f < 20) / (f + 1) ** 1.3, samples)
     muscle = _colour(white[:, 1:], (f >= 12) / (1 + (f / 60) ** 2), samples)
     burst = np.exp(1.2 * _colour(white[:, :1], (f > 0) * np.exp(-f / 0.3), samples))
     t = np.arange(samples) / fs
@@ -259,7 +259,7 @@ def _noise(latent, rngs, breath, shape, fs):
     mains = np.where(latent["hospital"].to_numpy() % 2, 60, 50)[:, None]
     hum = (np.sin(2 * np.pi * mains * t) * (mains < fs / 2))[:, None]
     return (0.04 * level[:, 0] ** 0.7 * wander + 0.03 * level[:, 1] ** 0.7 * tide + 0.004 * level[:, 2] * hum
-            + 0.008 * level[:, 3] ** 0.8 * burst * motion + 0.008 * level[:, 4] ** 0.6 * burst ** 0.5 * muscle)
+            + 0.005 * level[:, 3] ** 0.8 * burst * motion + 0.008 * level[:, 4] ** 0.6 * burst ** 0.5 * muscle)
 
 
 def _colour(white, shape, samples):

@@ -133,9 +133,10 @@ def _clock(p, z):
 
 def _classes(p, u):
     """AAMI class (n, beats). A V is rare, but likelier right after V (run) and after V, N."""
-    steady = np.isin(p["rhythm"], (SECOND,))
+    steady = p["rhythm"] == SECOND
     atrial = ~np.isin(p["rhythm"], (AF, FLUTTER, BIGEMINY, SECOND))
-    calm_v = p["p_v"] * (1 - p["again_v"]) * (1 - p["run_v"]) * ~steady
+    calm_v = p["p_v"] * (1 - p["again_v"]) * (1 - p["run_v"])
+    calm_v = np.where(p["rhythm"] == BIGEMINY, 0.3, calm_v)
     calm_s = p["p_s"] * (1 - p["again_s"]) * (1 - p["run_s"]) * atrial
     kind = np.zeros((len(u), u.shape[1]), int)
     before, last = np.where(p["rhythm"] == BIGEMINY, V, N), np.zeros(len(u), int)
