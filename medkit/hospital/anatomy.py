@@ -19,7 +19,7 @@ TRAITS = (
     "shift_x shift_y tilt zoom stretch turn cage apex dome_right dome_left bow inspiration "
     "depth fat wide_heart drop_heart knob hilum upper slope spacing first_rib rib_bone "
     "clavicle clavicle_y scapula arm shoulder head_x head_y spine trachea bubble bubble_x "
-    "vessels tree tree_turn cloud_x cloud_y haze gut"
+    "vessels tree tree_turn cloud_x cloud_y haze"
 ).split()
 
 # Typical lengths in cm (angles in cm per radian for `slope`): (adult, child).
@@ -27,7 +27,7 @@ SHAPE = {
     "cage": (13.6, 13.6), "apex": (-12.0, -12.0), "dome": (8.6, 7.0), "sulcus": (4.2, 3.0),
     "depth": (16.0, 16.0), "slope": (3.4, 1.9), "spacing": (2.5, 2.15), "neck": (6.4, 7.0),
     "shoulder": (-16.5, -16.5), "head": (-25.0, -17.6), "view": (16.8, 15.2), "center": (0.6, 0.3),
-    "heart": (1.0, 1.06), "heart_y": (4.6, 2.6), "upper": (2.0, 2.6), "first_rib": (-10.6, -10.2),
+    "heart": (1.0, 1.12), "heart_y": (4.6, 2.6), "upper": (2.0, 2.6), "first_rib": (-10.6, -10.2),
     "clavicle_y": (-8.8, -9.6), "wall": (3.0, 2.6), "arch": (1.9, 1.3), "turn": (0.5, 0.7), "bell": (2.3, 2.0), "thymus": (0.01, 3.6), "rim": (0.8, 2.6), "rib_bone": (0.9, 1.1),
 }
 
@@ -66,7 +66,7 @@ def body(latent, traits, view):
     b["wall"] = s.wall * np.exp(0.15 * t.fat) + 1.6 * np.maximum(fat, -0.5)
     b["fat"], b["female"] = fat, (latent.female & (not child)).to_numpy()
     age = np.clip((latent.age.to_numpy() - 50) / 30, -1, 1.3) * (not child)
-    b["heart"] = s.heart * np.exp(0.05 * t.wide_heart + 0.03 * age + 0.42 * latent.heart.to_numpy() * (0.5 if child else 1) - 0.09)
+    b["heart"] = s.heart * np.exp(0.05 * t.wide_heart + 0.03 * age + 0.5 * latent.heart.to_numpy() * (0.5 if child else 1) - 0.16)
     b["heart_y"] = s.heart_y + 0.5 * t.drop_heart + 0.35 * breath
     b["arch"] = s.arch * np.exp(0.1 * t.knob + 0.15 * age)
     b["upper"] = s.upper * np.exp(0.13 * t.upper + 0.1 * ill)
@@ -82,10 +82,10 @@ def body(latent, traits, view):
     b["neck"], b["shoulder"] = np.full(len(ill), s.neck), s.shoulder + 1.6 * t.shoulder
     b["head_x"], b["head_y"] = 1.6 * t.head_x, s.head + 1.8 * t.head_y
     b["spine"], b["trachea"] = np.exp(0.2 * t.spine), 0.3 * t.trachea
-    b["bubble"], b["bubble_x"], b["gut"] = 1.6 + 1.1 * t.bubble, 6.5 + 1.3 * t.bubble_x, t.gut
+    b["bubble"], b["bubble_x"] = 1.6 + 1.1 * t.bubble, 6.5 + 1.3 * t.bubble_x
     b["vessels"] = np.exp(0.3 * t.vessels + 0.5 * latent.heart.to_numpy() * latent.heart_failure - 0.3 * smoker)
     b["tree"], b["tree_turn"] = t.tree, 0.12 * t.tree_turn
-    b["ill"] = ill
+    b["ill"], b["motion"] = ill, np.full(len(ill), 0.3 + 0.3 * child)
     b["cloud_x"], b["cloud_y"], b["haze"] = t.cloud_x, t.cloud_y, np.maximum(0, 0.05 + 0.07 * t.haze)
     return SimpleNamespace(**{k: np.asarray(v, np.float32).reshape(-1, 1, 1) for k, v in b.items()})
 
@@ -152,10 +152,10 @@ def lungs(b, X, Y, left, hearts):
     half = cage(b, Y)
     wall = half - np.abs(X)
     deep = b.depth * np.sqrt(np.clip(1 - np.square(np.square(X / half)), 0, 1)) * np.sqrt(np.clip((Y - b.apex) / 9, 0.05, 1))
-    middle = b.upper + 2.2 * np.exp(np.minimum((b.apex - Y) / 1.5, 0)) + 0.05 * np.maximum(Y - b.heart_y, 0)
-    open_ = step((np.abs(X - b.turn) - middle + 0.4) / 0.9)
+    middle = b.upper + 0.5 * np.sin(0.45 * (Y - b.apex) + np.where(left, np.float32(0.8), 0)) + 2.2 * np.exp(np.minimum((b.apex - Y) / 1.5, 0)) + 0.05 * np.maximum(Y - b.heart_y, 0)
+    open_ = step((np.abs(X - b.turn) - middle + 0.6) / 1.3)
     knob = chord(X - b.turn, Y, 2.0, b.apex + 7.6, b.arch, b.arch)
-    artery = chord(X - b.turn, Y, 2.4, b.apex + 10.6, 2.0, 2.6, 1.7)
+    artery = chord(X - b.turn, Y, 2.3, b.apex + 11.2, 2.3, 3.6, 1.7)
     thymus = chord(X - b.turn, Y, 0.3, b.heart_y - 5, b.thymus, b.thymus * 1.7, 4.0)
     organs = np.maximum(np.maximum(hearts * 1.6, knob * 3), np.maximum(artery * 2, thymus * 1.2))
     below = (Y - dome(b, X, left)) / 0.35
@@ -172,9 +172,9 @@ def torso(b, X, Y, wall):
     deep = (b.depth + 5 + 4 * b.fat) * (0.62 + 0.38 * step((Y - b.shoulder) / 11) + 0.08 * step((Y - b.dome_right) / 6))
     trunk = deep * np.sqrt(np.clip(1 - np.abs(X / half) ** 3, 0, 1))
     head = chord(X, Y, b.head_x, b.head_y, 7.0, 6.0, 7.5)
-    soft = np.maximum(trunk, head) + limb(b, X, Y, 4.2 + b.fat) * 0.7
+    soft = np.maximum(np.maximum(trunk, head), limb(b, X, Y, 4.4 + b.fat) * 1.1)
     lie = chord(np.abs(X), Y, 7.4 + 0.5 * b.fat, 5.4 + b.fat, 5.2 + 0.8 * b.fat, 4.6 + b.fat, 1.0)
-    rim = b.rim * np.exp(-np.square((wall + 0.7) / 0.9)) * step((b.dome_right + 6 - Y) / 6)
+    rim = b.rim * np.exp(-np.square((wall + 0.7) / 0.9)) * step((np.abs(X) - 3) / 4) * step((b.dome_right + 6 - Y) / 6)
     return soft + rim + b.female * lie * (1.3 + 0.7 * b.fat) * (0.75 + 0.25 * step((Y - 4) / 5))
 
 
@@ -191,7 +191,7 @@ def ribs(b, X, Y):
     """Bone of the ribs: back parts run outward, front parts inward and down (a helix)."""
     side = np.clip(np.abs(X) / (cage(b, Y) + 0.35), 0, 1)
     turn = np.arcsin(side)
-    oblique = 1 / np.sqrt(1.06 - np.square(side))
+    oblique = step((np.abs(X) - 0.8) / 2.2) / np.sqrt(1.06 - np.square(side))
     bone = tube(b, Y - b.slope * turn + 0.9 * np.exp(-np.abs(X) / 2), 0.27) * oblique
     front = tube(b, Y - b.slope * 1.35 * (np.pi - turn) + 1.2, 0.33) * oblique
     front *= step((np.abs(X) - 4.5 - 0.25 * np.maximum(Y + 6, 0)) / 2.0)
@@ -202,7 +202,7 @@ def tube(b, height, half):
     """Bone across a stack of ribs at `spacing`; `half` is the half width as a share of it."""
     k = (height - b.first_rib) / b.spacing
     t = (k - np.floor(k) - 0.5) / half
-    return np.sqrt(np.maximum(1 - t * t, 0)) * (0.55 + 0.45 * t * t) * ((k > 0) & (k < 10.5))
+    return np.sqrt(np.maximum(1 - t * t, 0)) * (0.55 + 0.45 * t * t) * ((k > 0) & (k < 10)) * step((11 - k) / 4)
 
 
 def skeleton(b, X, Y):
@@ -213,7 +213,7 @@ def skeleton(b, X, Y):
     pedicle = np.exp(-np.square((np.abs(x) - 1.4) / 0.45)) * (0.5 + 0.5 * disc) * 0.5
     a = np.abs(X - b.turn)
     line = b.clavicle_y - b.clavicle * np.sin(np.clip((a - 2) / 13, 0, 1) * 1.9) - 0.05 * a
-    clavicle = np.sqrt(np.maximum(1 - np.square((Y - line) / (0.65 + 0.012 * a)), 0)) * step(a - 1.2) * step((17 - a) / 2)
+    clavicle = np.sqrt(np.maximum(1 - np.square((Y - line) / (0.7 + 0.012 * a)), 0)) * step(a - 1.2) * step((17 - a) / 2)
     out = np.abs(X) - b.cage + 2.2 - b.scapula
     blade = step(out - 0.22 * (Y + 3)) * step((b.apex + 16 - Y + 0.8 * out) / 2.5) * step((Y - b.apex - 0.5 + 0.3 * out) / 1.5)
     blade = 0.28 * blade * step((8 - out) / 2)
@@ -224,14 +224,13 @@ def skeleton(b, X, Y):
 
 
 def airways(b, X, Y):
-    """Air in trachea, main bronchi, stomach and bowel (cm)."""
+    """Air in trachea, main bronchi, stomach (cm)."""
     x, carina = X - 0.8 * b.turn - b.trachea, b.apex + 8.6
     pipe = np.sqrt(np.maximum(0.8 - x * x, 0)) * 2 * step((carina - Y) / 1.0) * step((Y - b.apex + 8) / 4)
     branch = np.abs(x) * 0.75 + carina - 0.4
     main = np.sqrt(np.maximum(0.3 - np.square((Y - branch) * 0.75), 0)) * step((4.2 - np.abs(x)) / 2) * 1.6
     bubble = chord(X, Y, b.bubble_x, b.dome_left + 2.4, 1.7 * np.maximum(b.bubble, 0.1), np.maximum(b.bubble, 0.1)) * (b.bubble > 0.5)
-    gut = chord(X, Y, b.bubble_x * 0.3 - 6 * b.gut, b.dome_right + 8, 3.2, 1.5) * (np.abs(b.gut) > 0.5)
-    return 1.2 * pipe + main + 0.6 * bubble + 0.35 * gut
+    return 1.2 * pipe + main + 0.6 * bubble
 
 
 @lru_cache(maxsize=1)
@@ -246,7 +245,7 @@ def clouds(size=512):
 
 
 @lru_cache(maxsize=1)
-def trees(count=8, size=384, levels=7):
+def trees(count=8, size=512, levels=7):
     """Vessel trees (count, size, size) that fan out from the middle of the left edge."""
     from scipy.ndimage import gaussian_filter
 
@@ -257,15 +256,15 @@ def trees(count=8, size=384, levels=7):
         way = np.linspace(-1.35, 1.35, 7) + rng.normal(0, 0.12, 7)
         for level in range(levels):
             reach = 0.30 * 0.80 ** level * np.exp(rng.normal(0, 0.2, len(x)))
-            s = np.linspace(0, 1, 80)[:, None]
+            s = np.linspace(0, 1, 120)[:, None]
             bend = way + s * rng.normal(0, 0.25, len(x))
             px, py = x + s * reach * np.cos(bend), y + s * reach * np.sin(bend)
             layer = np.zeros_like(tree)
             i, j = ((py + 1.2) / 2.4 * size).astype(int), (px / 1.4 * size).astype(int)
             ok = (i >= 0) & (i < size) & (j >= 0) & (j < size)
             layer[i[ok], j[ok]] = 1
-            width = 3.4 * 0.72 ** level
-            tree += gaussian_filter(layer, width) * width ** 1.5 * 2.5
+            width = 4.5 * 0.74 ** level
+            tree += gaussian_filter(layer, width) * width ** 1.5 * 1.7
             fork = rng.normal(0.36, 0.12, len(x))
             way = np.concatenate([bend[-1] + fork, bend[-1] - fork])
             x, y = np.tile(px[-1], 2), np.tile(py[-1], 2)
@@ -273,14 +272,8 @@ def trees(count=8, size=384, levels=7):
 
 
 def sample(atlas, which, u, v):
-    """Bilinear look-up of ``atlas[which]`` at fractional pixel (v, u), wrapped around."""
-    rows, cols = atlas.shape[1:]
-    j, i = np.floor(u), np.floor(v)
-    fu, fv, j, i = u - j, v - i, j.astype(np.int32), i.astype(np.int32)
-    flat, base = atlas.reshape(-1), which * (rows * cols)
-    i0, i1, j0, j1 = i % rows * cols + base, (i + 1) % rows * cols + base, j % cols, (j + 1) % cols
-    top = flat[i0 + j0] * (1 - fu) + flat[i0 + j1] * fu
-    return top * (1 - fv) + (flat[i1 + j0] * (1 - fu) + flat[i1 + j1] * fu) * fv
+    """Value of ``atlas[which]`` (512, 512) at row v and column u, wrapped around."""
+    return atlas.reshape(-1)[(which * 512 + (v.astype(np.int32) & 511)) * 512 + (u.astype(np.int32) & 511)]
 
 
 def vessels(b, X, Y, left):
@@ -290,7 +283,6 @@ def vessels(b, X, Y, left):
     c, s = np.cos(b.tree_turn), np.sin(b.tree_turn)
     u, v = c * u + s * v, c * v - s * u
     which = (np.abs(b.tree * 1000).astype(np.int32) + 3 * left) % len(trees())
-    size = trees().shape[1]
-    u, v = np.clip(u / 15 * size, 0, size - 2), np.clip((v / 26 + 0.5) * size, 0, size - 2)
+    u, v = np.clip(u * 34, 0, 511), np.clip(v * 20 + 256, 0, 511)
     hilum = chord(np.abs(X - b.turn), Y, 4.0, b.apex + 10.8 + low, 1.5, 2.6, 0.9)
     return (0.6 * sample(trees(), which, u, v) + hilum * b.hilum) * b.vessels

@@ -7,6 +7,8 @@ the logarithm is windowed as a radiography system would. Each hospital has its
 own scanner and its own lead marker in a corner.
 """
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import SimpleNamespace
@@ -29,7 +31,7 @@ LETTERS = {  # 5 x 5 lead markers, one per hospital
     0: ["10000", "10000", "10000", "10000", "11111"], 1: ["11110", "10001", "11110", "10010", "10001"],
     2: ["11111", "10001", "10001", "10001", "11111"], 3: ["11111", "00100", "00100", "00100", "00100"],
 }
-LOOK = "exposure noise low high power blur scatter marker marker_x marker_y wire wire_y wire_s frame".split()
+LOOK = "exposure low high power blur scatter marker marker_x marker_y".split()
 NAMES = [*anatomy.TRAITS, *findings.TRAITS, *LOOK]
 
 
@@ -88,7 +90,8 @@ def take(cohort, size=64, *, view="adult", marker=True):
     marked = marks(labels, marker, traits)
     chunks = [slice(i, i + 24) for i in range(0, len(latent), 24)]
     parts = [(latent[c], {k: v[c] for k, v in traits.items()}) for c in chunks]
-    images = [expose(*part, marked[c], size, view) for part, c in zip(parts, chunks)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        images = list(pool.map(lambda part, c: expose(*part, marked[c], size, view), parts, chunks))
     return XRays(np.concatenate(images), labels, latent.hospital.to_numpy(), marked,
                  lambda: np.concatenate([project(*part, size, view)[2]() for part in parts]))
 
@@ -118,7 +121,7 @@ def marks(labels, marker, traits):
 
 
 def project(latent, traits, size, view):
-    """Line integral of attenuation (n, size, size), illness (n, 1, 1), a function that draws the masks."""
+    """Line integral of attenuation (n, size, size), the body, a function that draws the masks."""
     b, f = anatomy.body(latent, traits, view), findings.lesions(latent, traits, view)
     X, Y = anatomy.coordinates(b, size)
     left = X > 0
@@ -134,19 +137,19 @@ def project(latent, traits, size, view):
     air = np.clip(aerated + anatomy.airways(b, X, Y), 0, 0.95 * solid)
     bone = anatomy.ribs(b, X, Y) + anatomy.skeleton(b, X, Y)
     path = MU_SOFT * (solid - air) + MU_BONE * bone * (solid > 1)
-    return path, b.ill, lambda: findings.masks(b, f, X, Y, field_, fill, fluid, edge)
+    return path, b, lambda: findings.masks(b, f, X, Y, field_, fill, fluid, edge)
 
 
 def expose(latent, traits, marked, size, view):
     """Films of one chunk of patients, uint8 (n, size, size)."""
     over = max(1, -(-112 // size))
-    path, ill, _ = project(latent, traits, size * over, view)
+    path, b, _ = project(latent, traits, size * over, view)
     look = SimpleNamespace(**{k: traits[k].reshape(-1, 1, 1) for k in LOOK})
     hospital = latent.hospital.to_numpy()
     scanner = SCANNERS[hospital].T[:, :, None, None]
     beam = np.exp(-path)
-    beam += 0.6 * np.clip(ill + 0.3 * look.blur, 0, 1) * (blur(beam, 0.022) - beam)  # ill patients move
-    share = np.clip(scanner[0] * np.exp(0.25 * look.scatter) + 0.2 * ill, 0, 0.8)
+    beam += np.clip(b.motion * b.ill + 0.12 * look.blur, 0, 0.6) * (blur(beam, 0.022) - beam)  # ill patients move
+    share = np.clip(scanner[0] * np.exp(0.25 * look.scatter) + 0.2 * b.ill, 0, 0.8)
     beam = (1 - share) * beam + share * blur(np.minimum(beam, 0.2), 0.09)
     beam = beam.reshape(len(beam), size, over, size, over).mean((2, 4)) if over > 1 else beam
     film = -np.log(counted(beam, latent, scanner, look))
