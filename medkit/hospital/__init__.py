@@ -65,6 +65,37 @@ class Cohort:
         from . import latent
         return latent.draw(self.seed, self.start, self.stop)
 
+    @cached_property
+    def patients(self):
+        """What a clinician sees on admission: demographics, lifestyle and history."""
+        seen = self.latent.loc[:, "hospital":"earlier_admissions"].rename(columns={"pack_years": "smoking_pack_years"})
+        seen.insert(0, "patient_id", [f"VH{i:06d}" for i in range(self.start, self.stop)])
+        sex = seen.pop("female").map({True: "female", False: "male"})
+        seen.insert(3, "sex", sex)
+        seen.attrs["source"] = "simulated"
+        return seen
+
+    @cached_property
+    def genes(self):
+        """Variants as 0, 1 or 2, one row per patient: see `medkit.hospital.genes.variants`."""
+        from . import genes
+        return genes.variants(self.seed, self.start, self.stop)
+
+    def treatment(self, assignment="confounded", arms=2):
+        """Treat patients: see `medkit.hospital.treatment.assign`."""
+        from . import treatment
+        return treatment.assign(self, assignment, arms)
+
+    def anticoagulant(self, weekly_mg=None):
+        """Give warfarin: see `medkit.hospital.treatment.anticoagulate`."""
+        from . import treatment
+        return treatment.anticoagulate(self, weekly_mg)
+
+    def outcome(self, assignment="confounded", arms=2):
+        """Follow patients up for a year: see `medkit.hospital.outcome.follow_up`."""
+        from . import outcome
+        return outcome.follow_up(self, assignment, arms)
+
     def xray(self, size=64, **options):
         """Take chest X-rays: see `medkit.hospital.xray.take`."""
         from . import xray

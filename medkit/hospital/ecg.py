@@ -80,7 +80,7 @@ def _chunk(latent, seconds, fs, leads, noise):
     beats = rhythm.simulate(latent, seconds)
     rngs = [block_rng(int(s), "ecg", int(i)) for s, i in zip(latent["seed"], latent["index"])]
     body = _body(latent, rngs)
-    z = np.concatenate([r.standard_normal((k, 4)) for r, k in
+    z = np.concatenate([r.standard_normal((k, 12)) for r, k in
                         zip(rngs, np.bincount(beats.patient, minlength=n))])
     dipole = _render(beats, _waves(beats, body, z), n, samples, fs)
     dipole += _atrial_waves(beats.rhythm, body, samples, fs)
@@ -112,7 +112,7 @@ def _body(latent, rngs):
             "qtc": 0.4 + 0.018 * z[:, 0] + 0.012 * get["female"] + 0.03 * get["metabolic"] + 0.05 * left,
             "electrodes": np.array([r.standard_normal((8, 3)) for r in rngs])}
     foci = np.array([r.standard_normal((FOCI, 16)) for r in rngs])
-    body["table"] = np.concatenate([_sinus_waves(body), _focus_waves(foci)], 1)
+    body["table"] = np.concatenate([_sinus_waves(body), _focus_waves(body, foci)], 1)
     return body
 
 
@@ -127,6 +127,7 @@ def _sinus_waves(b):
     z, n = b["z"], len(b["z"])
     axis = np.clip(40 - 9 * b["old"] - 0.8 * (b["bmi"] - 27) + 22 * z[:, 1] - 25 * b["left"], -60, 105)
     size = 1.45 * np.exp(0.25 * z[:, 2] - 0.015 * (b["bmi"] - 27)) * (1 - 0.3 * b["heart_failure"])
+    b["size"] = size
     wide = (1 + 0.1 * z[:, 3]) * (1 + 0.15 * b["heart"]) * np.where(b["left"], 1.7, 1)
     main = size[:, None] * _direction(axis, 30 + 15 * z[:, 4])
     table = np.zeros((n, 2, 9, 5))
@@ -137,7 +138,7 @@ def _sinus_waves(b):
     atrial = np.exp(0.3 * z[:, 5])[:, None]
     table[:, 0, P1, 2:] = 0.08 * atrial * _direction(65 + 12 * z[:, 6], -25)
     table[:, 0, P2, 2:] = 0.07 * atrial * _direction(35 + 12 * z[:, 6], 30)
-    table[:, 1, [P1, P2], 2:] = 0.1 * z[:, 7:10][:, None] * np.array([1, 0.5])[:, None]
+    table[:, 1, [P1, P2], 2:] = 0.8 * table[:, 0, [P1, P2], 2:] + 0.06 * z[:, None, 7:10]
     table[:, :, Q:, 2:] = _ventricles(b, main, size)[:, None]
     aberrant = (b["u"][:, 2] < 0.15)[:, None] * size[:, None] * np.array([-0.35, 0, -0.35])
     table[:, 1, LATE, 2:] += aberrant
@@ -162,18 +163,18 @@ def _ventricles(b, main, size):
     return np.stack([septal, main, basal, late, segment, 0.5 * t_wave, 0.6 * t_wave], 1)
 
 
-def _focus_waves(z):
+def _focus_waves(b, z):
     """Waves (n, foci, 9, 5) of beats from a ventricular focus: slow spread, T reversed."""
     table = np.zeros((*z.shape[:2], 9, 5))
-    slow = np.exp(0.15 * z[..., 0, None])
+    slow = 0.95 * np.exp(0.2 * z[..., 0, None])
     table[..., 0] = np.array([0, 0, -0.04, 0, 0.042, 0.085, 0.15, 0.04, 0.07])
     table[..., 1] = np.array([0.02, 0.02, 0.017, 0.022, 0.025, 0.025, 0.05, 0.06, 0.04])
     table[..., Q:LATE + 1, :2] *= slow[..., None]
-    away = z[..., 1:4] * np.array([0.8, 1, 0.7])
+    away = np.array([0.3, 0.4, 0.6]) + z[..., 1:4] * np.array([0.8, 1, 0.8])  # most start in the right ventricle
     away /= np.linalg.norm(away, axis=-1, keepdims=True)
     lobes = [0.4 * (away + 0.5 * z[..., 4:7]), away + 0.25 * z[..., 7:10],
              (0.35 + 0.5 * z[..., 10, None]) * away + 0.3 * z[..., 11:14], 0.25 * z[..., 13:16]]
-    size = 1.7 * np.exp(0.25 * z[..., 14])[..., None, None]
+    size = 1.25 * b["size"][:, None, None, None] * np.exp(0.25 * z[..., 14])[..., None, None]
     table[..., Q:LATE + 1, 2:] = size * np.stack(lobes, -2)
     area = table[..., Q:LATE + 1, 2:].sum(-2)
     table[..., ST:, 2:] = -area[..., None, :] * np.array([0.1, 0.14, 0.16])[:, None]
@@ -192,11 +193,19 @@ def _waves(beats, body, z):
     qt = body["qtc"][who] * np.sqrt(0.6 * mean[who] + 0.4 * np.clip(beats.rr, 0.3, 1.5))
     waves[:, T1, 0] += qt - 0.14
     waves[:, T2, 0] += qt - 0.1
-    breath = np.sin(2 * np.pi * (beats.breath[who] * beats.time))[:, None]
-    waves[..., 2:] *= (1 + 0.05 * breath * body["z"][who, 20:23] + 0.03 * z[:, :3])[:, None]
+    waves[..., 2:] *= _sway(beats, body, z)
     waves[np.isin(beats.rhythm[who], (AF, FLUTTER)), :Q, 2:] = 0
     waves[beats.kind == BLOCKED, Q:, 2:] = 0
     return waves
+
+
+def _sway(beats, body, z):
+    """Factors (beats, 9, 3) by which breathing, posture and chance change each wave."""
+    own, breath = body["z"][beats.patient, 20:26], beats.breath[beats.patient, None]
+    breathing = np.sin(2 * np.pi * breath * beats.time[:, None])
+    posture = np.sin(beats.time[:, None] / (6 + 2 * own[:, 3:] ** 2) + 3 * own[:, :3])
+    axes = 1 + 0.05 * breathing * own[:, :3] + 0.06 * posture * own[:, 3:] + 0.04 * z[:, :3]
+    return axes[:, None] * (1 + 0.06 * z[:, 3:, None])
 
 
 def _render(beats, waves, n, samples, fs):
@@ -233,7 +242,7 @@ def _electrodes(body, leads):
     spread = np.array([[0.06], [0.06], *[[0.12]] * 6])
     if leads == 12:
         return DOWER + spread * body["electrodes"]
-    return DOWER[[1, 2]] + 0.2 * body["electrodes"][:, [1, 2]]
+    return DOWER[[1, 2]] * [[1], [0.8]] + np.array([[0.1], [0.2]]) * body["electrodes"][:, [1, 2]]
 
 
 def _derive(signal):
@@ -258,8 +267,10 @@ def _noise(latent, rngs, breath, shape, fs):
     tide = np.sin(2 * np.pi * breath[:, None] * t)[:, None]
     mains = np.where(latent["hospital"].to_numpy() % 2, 60, 50)[:, None]
     hum = (np.sin(2 * np.pi * mains * t) * (mains < fs / 2))[:, None]
-    return (0.04 * level[:, 0] ** 0.7 * wander + 0.03 * level[:, 1] ** 0.7 * tide + 0.004 * level[:, 2] * hum
-            + 0.005 * level[:, 3] ** 0.8 * burst * motion + 0.008 * level[:, 4] ** 0.6 * burst ** 0.5 * muscle)
+    active = 1.6 if leads == 2 else 1  # a Holter is worn through the day
+    return active * (0.04 * level[:, 0] ** 0.7 * wander + 0.03 * level[:, 1] ** 0.7 * tide + 0.004 * level[:, 2] * hum
+            + 0.005 * level[:, 3] ** 0.8 * burst * motion
+                     + 0.008 * level[:, 4] ** 0.6 * burst ** 0.5 * muscle)
 
 
 def _colour(white, shape, samples):

@@ -27,7 +27,8 @@ CAUSAL = {
     "CYP2C19_2": (10, 0.15, "response to clopidogrel"),
     "UMOD": (16, 0.20, "kidney disease"),
 }
-BLOCKS, PER_BLOCK = 20, 10
+BLOCKS, PER_BLOCK, LEAD_AT = 20, 10, 4
+COPIED = 0.85  # chance that a neighbour copies the variant beside it on its chromosome
 NAMES = tuple(CAUSAL) + tuple(f"tag{i}" for i in range(len(CAUSAL), BLOCKS))
 """Lead variant of each linkage block; the ``tag`` blocks change nothing."""
 
@@ -58,3 +59,39 @@ def counts(seed, start, stop):
     """Count the lead alleles, as a dictionary of name to int8 array (n,)."""
     both = leads(seed, start, stop).sum(axis=1, dtype=np.int8)
     return {name: both[:, i] for i, name in enumerate(NAMES[:len(CAUSAL)])}
+
+
+def _map():
+    """List all variants: a lead in the middle of its block, neighbours about 2 kb apart."""
+    rows = []
+    for block, lead in enumerate(NAMES):
+        chromosome, _, changes = CAUSAL.get(lead, (1 + block, None, ""))
+        for offset in range(-LEAD_AT, PER_BLOCK - LEAD_AT):
+            name = f"{lead}:{offset:+d}" if offset else lead
+            rows.append((name, chromosome, 1_000_000 * (block + 1) + 2_000 * offset, block, "" if offset else changes))
+    return pd.DataFrame(rows, columns=["variant", "chromosome", "position", "block", "changes"])
+
+
+MAP = _map()
+"""One row per variant: chromosome, position (base pairs, made up), linkage block, what it changes."""
+
+
+def variants(seed, start, stop):
+    """Draw all variants.
+
+    Returns
+    -------
+    pandas.DataFrame
+        int8, one row per patient, one column per row of `MAP`: number of counted
+        alleles, 0, 1 or 2.
+    """
+    haplotypes = np.empty((stop - start, 2, BLOCKS, PER_BLOCK), bool)
+    haplotypes[..., LEAD_AT] = leads(seed, start, stop)
+    u = uniforms(seed, "neighbours", start, stop, 2, BLOCKS, PER_BLOCK)
+    fresh = u < COPIED + (1 - COPIED) * np.linspace(0.15, 0.45, PER_BLOCK)
+    for steps, before in ((range(LEAD_AT - 1, -1, -1), 1), (range(LEAD_AT + 1, PER_BLOCK), -1)):
+        for i in steps:
+            copied = u[..., i] < COPIED
+            haplotypes[..., i] = np.where(copied, haplotypes[..., i + before], fresh[..., i])
+    counted = haplotypes.sum(axis=1, dtype=np.int8).reshape(stop - start, -1)
+    return pd.DataFrame(counted, columns=MAP["variant"])

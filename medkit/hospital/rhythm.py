@@ -101,7 +101,7 @@ def _person(latent, traits):
         "p_s": np.minimum(state["ectopy_s"] / 3600 * rr, 0.3),
         "again_v": np.where(rhythm == BIGEMINY, 0.96, 0.7 * next(u) ** 2),
         "again_s": 0.6 * next(u) ** 2, "run_v": 0.25 * next(u) ** 2, "run_s": 0.7 * next(u) ** 3,
-        "fuse": 0.5 * next(u) ** 4, "block": (3 + 3 * next(u)).astype(int), "wenckebach": next(u) < 0.6,
+        "slow": next(u), "fuse": 0.5 * next(u) ** 4, "block": (3 + 3 * next(u)).astype(int), "wenckebach": next(u) < 0.6,
         "couple_s": 0.55 + 0.3 * next(u), "foci": (1 + FOCI * next(u) ** 2).astype(int),
         "couple_v": 0.5 + 0.36 * np.stack([next(u) for _ in range(FOCI)], 1),
     }
@@ -162,7 +162,7 @@ def _intervals(p, kind, focus, clock, z, u):
     factor = np.select(
         [(kind == V) & (last == V), kind == V, kind == F, (kind == S) & (last == S), kind == S,
          (last == V) | (last == F), last == S],
-        [0.9 * early, early, late, atrial + 0.08, atrial, pause, 1 + 0.3 * u], 1)
+        [np.maximum(early, 0.45 + 0.5 * p["slow"][:, None]), early, late, atrial + 0.08, atrial, pause, 1 + 0.3 * u], 1)
     return np.maximum(clock * factor, 0.27)
 
 

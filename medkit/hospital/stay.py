@@ -16,7 +16,7 @@ from scipy.special import expit, logit
 
 from .latent import SYSTEMS, standardised
 from .streams import by_block, normals, uniforms
-from .variables import NAMES, PANELS, SPEC
+from .variables import NAMES, PANELS, SHARED, SPEC
 
 REASONS = ("measured", "not due", "too stable to measure", "equipment", "not ordered")
 INTERVENTIONS = ("ventilation", "vasopressor", "antibiotics")
@@ -139,7 +139,7 @@ def _respond(x, given, asleep):
     """Start or stop each intervention; one that runs needs less reason to go on."""
     heart, lung, _, infection, brain, _ = x.T
     need = np.stack([np.maximum(lung, brain), 0.6 * heart + 0.6 * infection, infection], axis=1)
-    now = need > np.array([0.9, 0.9, 0.3]) - 0.5 * given
+    now = need > np.array([1.5, 1.0, 0.3]) - 0.5 * given
     now[:, 0] |= asleep
     return now
 
@@ -149,9 +149,11 @@ def _truth(where, latent, course, interventions):
     n, hours = course.shape[:2]
     own = normals(where[0], "own", *where[1:], len(SPEC)).astype(np.float32)
     drift = _drift(where, hours)
+    arrival = np.broadcast_to(np.exp(-np.arange(hours, dtype=np.float32) / 5)[:, None], (n, hours, 1))
+    events = np.concatenate([interventions, arrival], axis=-1)
     scores, truth = {}, np.empty((n, hours, len(NAMES)), np.float32)
     for v, (name, spec) in enumerate(SPEC.items()):
-        scores[name] = _score(spec, scores, own[:, v, None], drift[..., v], course, interventions)
+        scores[name] = _score(spec, scores, own[:, v, None], drift[..., v], course, events)
         truth[..., v] = spec.scaled(scores[name])
     usual = latent["bmi"].to_numpy() * (latent["height"].to_numpy() / 100) ** 2
     weight = truth[..., NAMES.index("Weight")]
@@ -169,7 +171,7 @@ def _drift(where, hours):
     return drift
 
 
-def _score(spec, scores, own, drift, course, interventions):
+def _score(spec, scores, own, drift, course, events):
     """Give one variable's standard score, (n, hours)."""
     rest = max(1 - sum(w * w for w in (*spec.loads.values(), *spec.follows.values())), 0.05)
     z = np.float32(np.sqrt(rest * spec.between)) * own + np.float32(np.sqrt(rest * (1 - spec.between))) * drift
@@ -178,20 +180,25 @@ def _score(spec, scores, own, drift, course, interventions):
     for other, load in spec.follows.items():
         z += np.float32(load) * scores[other]
     for i in np.flatnonzero(spec.acts):
-        z += np.float32(spec.acts[i]) * interventions[..., i]
+        z += np.float32(spec.acts[i]) * events[..., i]
     return z
 
 
 def _watch(where, course, interventions):
     """Decide what is measured: reason and minute, int8 (n, hours, variables)."""
     hours, panels = course.shape[1], list(PANELS)
-    chance = uniforms(where[0], "orders", *where[1:], len(panels))
+    chance = dict(zip(panels, uniforms(where[0], "orders", *where[1:], len(panels)).T))
     dice = _hourly(where, "watch", hours, 3, len(panels), kind="random")
     ill = course[..., :6].sum(axis=-1) / np.float32(3.5)
-    reasons = np.stack([_look(PANELS[name], chance[:, p], dice[:, :, :2, p], ill)
-                        for p, name in enumerate(panels)], axis=-1)
-    for name in ("FiO2", "vent"):
-        reasons[..., panels.index(name)][~interventions[..., 0]] = REASONS.index("not ordered")
+    care = ill[:, 0] + 2 * interventions[:, 0, 0]
+    lined = _ordered(PANELS["line"], chance["line"], care)
+    reasons = np.empty((*ill.shape, len(panels)), np.int8)
+    for p, (name, panel) in enumerate(PANELS.items()):
+        often = np.where(lined, 0.65, 1.5) if name == "cuff" else 1  # a line spares the cuff
+        reasons[..., p] = _look(panel, dice[:, :, :2, p], ill, often)
+        reasons[~_ordered(panel, chance[SHARED.get(name, name)], care), :, p] = REASONS.index("not ordered")
+        if name in ("FiO2", "vent"):
+            reasons[..., p][~interventions[..., 0]] = REASONS.index("not ordered")
     of = [panels.index(spec.panel) for spec in SPEC.values()] + [panels.index("vent")]
     reason, minutes = reasons[..., of], (dice[:, :, 2] * 60).astype(np.int8)[..., of]
     lost = _hourly(where, "lost", hours, len(of), kind="random") < 0.015
@@ -199,15 +206,22 @@ def _watch(where, course, interventions):
     return reason, minutes
 
 
-def _look(panel, chance, dice, ill):
+def _ordered(panel, chance, care):
+    """Say for each patient whether a panel is ordered at all, bool (n,)."""
+    share, effect, _, _ = panel
+    return chance < (1 if share == 1 else expit(logit(share) + effect * care))
+
+
+def _look(panel, dice, ill, often):
     """Give the reason for one panel, int8 (n, hours): the more ill, the more is measured."""
-    share, order, due, care = panel
-    first = 1 + np.exp(-np.arange(ill.shape[1]) / 3) * (due < 0.3)  # more on admission
-    reason = (dice[:, :, 0] >= due * first).astype(np.int8)
+    _, _, due, care = panel
+    first = 1 + 3 * np.exp(-np.arange(ill.shape[1]) / 2) * (due < 0.3)  # more on admission
+    step = np.minimum(due * np.reshape(often, (-1, 1)) * first * (0.5 + dice[:, :, 0]), 1)
+    turns = np.cumsum(step, axis=1) + dice[:, :1, 1]
+    reason = (np.floor(turns) == np.floor(turns - step)).astype(np.int8)
     if care:
-        reason[(reason == 0) & (dice[:, :, 1] >= expit(0.6 + 2 * care * ill))] = REASONS.index("too stable to measure")
-    if share < 1:
-        reason[chance >= expit(logit(share) + order * ill[:, 0])] = REASONS.index("not ordered")
+        stable = dice[:, :, 1] >= expit(0.6 + 2 * care * ill)
+        reason[(reason == 0) & stable] = REASONS.index("too stable to measure")
     return reason
 
 

@@ -31,6 +31,7 @@ LETTERS = {  # 5 x 5 lead markers, one per hospital
     0: ["10000", "10000", "10000", "10000", "11111"], 1: ["11110", "10001", "11110", "10010", "10001"],
     2: ["11111", "10001", "10001", "10001", "11111"], 3: ["11111", "00100", "00100", "00100", "00100"],
 }
+CHUNK = 24
 LOOK = "exposure low high power blur scatter marker marker_x marker_y".split()
 NAMES = [*anatomy.TRAITS, *findings.TRAITS, *LOOK]
 
@@ -88,7 +89,8 @@ def take(cohort, size=64, *, view="adult", marker=True):
     traits = dict(zip(NAMES, draw(latent).T))
     labels = label(latent, traits, view)
     marked = marks(labels, marker, traits)
-    chunks = [slice(i, i + 24) for i in range(0, len(latent), 24)]
+    some = CHUNK
+    chunks = [slice(i, i + some) for i in range(0, len(latent), some)]
     parts = [(latent[c], {k: v[c] for k, v in traits.items()}) for c in chunks]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         images = list(pool.map(lambda part, c: expose(*part, marked[c], size, view), parts, chunks))
