@@ -31,7 +31,7 @@ LETTERS = {  # 5 x 5 lead markers, one per hospital
     0: ["10000", "10000", "10000", "10000", "11111"], 1: ["11110", "10001", "11110", "10010", "10001"],
     2: ["11111", "10001", "10001", "10001", "11111"], 3: ["11111", "00100", "00100", "00100", "00100"],
 }
-CHUNK = 24
+CHUNK, FINE = 16, 96  # patients drawn at once; pixels per side at least, before shrinking
 LOOK = "exposure low high power blur scatter marker marker_x marker_y".split()
 NAMES = [*anatomy.TRAITS, *findings.TRAITS, *LOOK]
 
@@ -89,8 +89,7 @@ def take(cohort, size=64, *, view="adult", marker=True):
     traits = dict(zip(NAMES, draw(latent).T))
     labels = label(latent, traits, view)
     marked = marks(labels, marker, traits)
-    some = CHUNK
-    chunks = [slice(i, i + some) for i in range(0, len(latent), some)]
+    chunks = [slice(i, i + CHUNK) for i in range(0, len(latent), CHUNK)]
     parts = [(latent[c], {k: v[c] for k, v in traits.items()}) for c in chunks]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         images = list(pool.map(lambda part, c: expose(*part, marked[c], size, view), parts, chunks))
@@ -144,8 +143,7 @@ def project(latent, traits, size, view):
 
 def expose(latent, traits, marked, size, view):
     """Films of one chunk of patients, uint8 (n, size, size)."""
-    over = max(1, -(-112 // size))
-    path, b, _ = project(latent, traits, size * over, view)
+    path, b, _ = project(latent, traits, max(size, FINE), view)
     look = SimpleNamespace(**{k: traits[k].reshape(-1, 1, 1) for k in LOOK})
     hospital = latent.hospital.to_numpy()
     scanner = SCANNERS[hospital].T[:, :, None, None]
@@ -153,8 +151,7 @@ def expose(latent, traits, marked, size, view):
     beam += np.clip(b.motion * b.ill + 0.12 * look.blur, 0, 0.6) * (blur(beam, 0.022) - beam)  # ill patients move
     share = np.clip(scanner[0] * np.exp(0.25 * look.scatter) + 0.2 * b.ill, 0, 0.8)
     beam = (1 - share) * beam + share * blur(np.minimum(beam, 0.2), 0.09)
-    beam = beam.reshape(len(beam), size, over, size, over).mean((2, 4)) if over > 1 else beam
-    film = -np.log(counted(beam, latent, scanner, look))
+    film = -np.log(counted(shrink(beam, size), latent, scanner, look))
     film = film - scanner[3] * blur(film, 0.12)
     return window(film, scanner, look, marked, hospital)
 
@@ -168,6 +165,15 @@ def counted(beam, latent, scanner, look):
     photons = scanner[1] * np.exp(0.5 * look.exposure)
     spread = np.sqrt(beam / photons + np.square(scanner[2] * beam))
     return np.maximum(beam + spread * noise, 1e-4)
+
+
+def shrink(image, size):
+    """Mean over the area of each coarser pixel: (n, fine, fine) to (n, size, size)."""
+    fine = image.shape[1]
+    low, high = np.arange(size)[:, None] * fine / size, np.arange(1, size + 1)[:, None] * fine / size
+    at = np.arange(fine)[None]
+    weight = (np.clip(np.minimum(high, at + 1) - np.maximum(low, at), 0, 1) * size / fine).astype(np.float32)
+    return image if fine == size else weight @ image @ weight.T
 
 
 def blur(image, width):
