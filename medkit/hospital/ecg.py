@@ -170,11 +170,11 @@ def _focus_waves(b, z):
     table[..., 0] = np.array([0, 0, -0.04, 0, 0.042, 0.085, 0.15, 0.04, 0.07])
     table[..., 1] = np.array([0.02, 0.02, 0.017, 0.022, 0.025, 0.025, 0.05, 0.06, 0.04])
     table[..., Q:LATE + 1, :2] *= slow[..., None]
-    away = np.array([0.3, 0.4, 0.6]) + z[..., 1:4] * np.array([0.8, 1, 0.8])  # most start in the right ventricle
+    away = np.array([0.3, 0.35, 0.8]) + z[..., 1:4] * np.array([0.8, 1, 0.8])  # most start in the right ventricle
     away /= np.linalg.norm(away, axis=-1, keepdims=True)
     lobes = [0.4 * (away + 0.5 * z[..., 4:7]), away + 0.25 * z[..., 7:10],
              (0.35 + 0.5 * z[..., 10, None]) * away + 0.3 * z[..., 11:14], 0.25 * z[..., 13:16]]
-    size = 1.25 * b["size"][:, None, None, None] * np.exp(0.25 * z[..., 14])[..., None, None]
+    size = 1.15 * b["size"][:, None, None, None] * np.exp(0.25 * z[..., 14])[..., None, None]
     table[..., Q:LATE + 1, 2:] = size * np.stack(lobes, -2)
     area = table[..., Q:LATE + 1, 2:].sum(-2)
     table[..., ST:, 2:] = -area[..., None, :] * np.array([0.1, 0.14, 0.16])[:, None]
@@ -204,8 +204,8 @@ def _sway(beats, body, z):
     own, breath = body["z"][beats.patient, 20:26], beats.breath[beats.patient, None]
     breathing = np.sin(2 * np.pi * breath * beats.time[:, None])
     posture = np.sin(beats.time[:, None] / (6 + 2 * own[:, 3:] ** 2) + 3 * own[:, :3])
-    axes = 1 + 0.05 * breathing * own[:, :3] + 0.06 * posture * own[:, 3:] + 0.04 * z[:, :3]
-    return axes[:, None] * (1 + 0.06 * z[:, 3:, None])
+    axes = 1 + 0.05 * breathing * own[:, :3] + 0.08 * posture * own[:, 3:] + 0.05 * z[:, :3]
+    return axes[:, None] * (1 + 0.09 * z[:, 3:, None])
 
 
 def _render(beats, waves, n, samples, fs):
@@ -267,7 +267,7 @@ def _noise(latent, rngs, breath, shape, fs):
     tide = np.sin(2 * np.pi * breath[:, None] * t)[:, None]
     mains = np.where(latent["hospital"].to_numpy() % 2, 60, 50)[:, None]
     hum = (np.sin(2 * np.pi * mains * t) * (mains < fs / 2))[:, None]
-    active = 1.6 if leads == 2 else 1  # a Holter is worn through the day
+    active = 1.2 if leads == 2 else 1  # a Holter is worn through the day
     return active * (0.04 * level[:, 0] ** 0.7 * wander + 0.03 * level[:, 1] ** 0.7 * tide + 0.004 * level[:, 2] * hum
             + 0.005 * level[:, 3] ** 0.8 * burst * motion
                      + 0.008 * level[:, 4] ** 0.6 * burst ** 0.5 * muscle)

@@ -100,9 +100,9 @@ def _person(latent, traits):
         "p_v": np.minimum(state["ectopy_v"] / 3600 * rr, 0.3),
         "p_s": np.minimum(state["ectopy_s"] / 3600 * rr, 0.3),
         "again_v": np.where(rhythm == BIGEMINY, 0.96, 0.7 * next(u) ** 2),
-        "again_s": 0.6 * next(u) ** 2, "run_v": 0.25 * next(u) ** 2, "run_s": 0.7 * next(u) ** 3,
+        "again_s": 0.6 * next(u) ** 2, "run_v": 0.25 * next(u) ** 2, "run_s": 0.9 * next(u) ** 2,
         "slow": next(u), "fuse": 0.5 * next(u) ** 4, "block": (3 + 3 * next(u)).astype(int), "wenckebach": next(u) < 0.6,
-        "couple_s": 0.55 + 0.3 * next(u), "foci": (1 + FOCI * next(u) ** 2).astype(int),
+        "couple_s": 0.52 + 0.34 * next(u), "foci": (1 + FOCI * next(u) ** 2).astype(int),
         "couple_v": 0.5 + 0.36 * np.stack([next(u) for _ in range(FOCI)], 1),
     }
 
@@ -156,7 +156,7 @@ def _intervals(p, kind, focus, clock, z, u):
     last[:, 0] = N
     early = np.take_along_axis(p["couple_v"], focus, 1) + 0.025 * z
     late = 0.95 + 0.02 * z
-    atrial = np.clip(p["couple_s"][:, None] + 0.04 * z, 0.45, 0.9)
+    atrial = np.clip(p["couple_s"][:, None] + 0.04 * z, 0.45, 0.95)
     came = np.select([last == V, last == F], [np.roll(early, 1, axis=1), np.roll(late, 1, axis=1)], 1)
     pause = np.where(p["rhythm"][:, None] == AF, 1.15, 2 - came)
     factor = np.select(
