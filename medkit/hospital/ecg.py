@@ -259,10 +259,10 @@ def _noise(latent, rngs, breath, shape, fs):
     white = np.stack([r.standard_normal((leads + 1, len(f), 2), np.float32) for r in rngs])
     white = white.view(np.complex64)[..., 0]
     level = np.exp(np.array([r.standard_normal((5, leads)) for r in rngs]))[..., None]
-    wander = _colour(white[:, 1:], (f > 0.04) * (f < 0.8) / (f + 0.1), samples)
-    motion = _colour(white[:, 1:], (f >= 0.8) * (f < 20) / (f + 1) ** 1.3, samples)
-    muscle = _colour(white[:, 1:], (f >= 12) / (1 + (f / 60) ** 2), samples)
-    burst = np.exp(1.2 * _colour(white[:, :1], (f > 0) * np.exp(-f / 0.3), samples))
+    wander = colour(white[:, 1:], (f > 0.04) * (f < 0.8) / (f + 0.1), samples)
+    motion = colour(white[:, 1:], (f >= 0.8) * (f < 20) / (f + 1) ** 1.3, samples)
+    muscle = colour(white[:, 1:], (f >= 12) / (1 + (f / 60) ** 2), samples)
+    burst = np.exp(1.2 * colour(white[:, :1], (f > 0) * np.exp(-f / 0.3), samples))
     t = np.arange(samples) / fs
     tide = np.sin(2 * np.pi * breath[:, None] * t)[:, None]
     mains = np.where(latent["hospital"].to_numpy() % 2, 60, 50)[:, None]
@@ -273,7 +273,7 @@ def _noise(latent, rngs, breath, shape, fs):
                      + 0.008 * level[:, 4] ** 0.6 * burst ** 0.5 * muscle)
 
 
-def _colour(white, shape, samples):
+def colour(white, shape, samples):
     """Turn a white complex spectrum into noise of standard deviation 1."""
     scale = samples / (2 * np.sqrt((shape ** 2).sum()) + 1e-12)
     return irfft(white * (scale * shape).astype(np.float32), samples)
