@@ -26,9 +26,9 @@ TRAITS = (
 SHAPE = {
     "cage": (13.6, 13.6), "apex": (-12.0, -12.0), "dome": (8.6, 7.0), "sulcus": (4.2, 3.0),
     "depth": (16.0, 16.0), "slope": (3.4, 1.9), "spacing": (2.5, 2.15), "neck": (6.4, 7.0),
-    "shoulder": (-16.5, -16.5), "head": (-25.0, -17.6), "view": (16.8, 15.2), "center": (0.6, 0.3),
+    "shoulder": (-16.5, -16.5), "head": (-25.0, -17.0), "view": (16.8, 15.2), "center": (0.6, 0.3),
     "heart": (1.0, 1.12), "heart_y": (4.6, 2.6), "upper": (2.0, 2.6), "first_rib": (-10.6, -10.2),
-    "clavicle_y": (-8.8, -9.6), "wall": (3.0, 2.6), "arch": (1.9, 1.3), "turn": (0.5, 0.7), "bell": (2.3, 2.0), "thymus": (0.01, 3.6), "rim": (0.8, 2.6), "rib_bone": (0.9, 1.1),
+    "clavicle_y": (-8.8, -9.6), "wall": (3.0, 2.6), "arch": (1.9, 1.3), "turn": (0.5, 0.7), "bell": (2.3, 2.0), "thymus": (0.01, 3.6), "rim": (0.8, 2.6), "rib_bone": (0.9, 1.35),
 }
 
 
@@ -53,7 +53,7 @@ def body(latent, traits, view):
     smoker = np.clip(latent.pack_years.to_numpy() / 60, 0, 1) * (not child)
     breath = 1.0 * t.inspiration - 1.3 * ill + 1.2 * smoker
     b = {}
-    b["size"] = s.view * np.exp(0.07 * t.zoom - 0.10 * ill)
+    b["size"] = s.view * np.exp(0.07 * t.zoom - 0.13 * ill)
     b["x"], b["y"] = (1.0 + ill) * t.shift_x, s.center + (1.0 + 0.5 * ill) * t.shift_y
     b["tilt"], b["stretch"] = 0.035 * (1 + ill) * t.tilt, np.exp(0.05 * t.stretch)
     b["turn"] = s.turn * (1 + ill) * t.turn
@@ -85,7 +85,7 @@ def body(latent, traits, view):
     b["bubble"], b["bubble_x"] = 1.6 + 1.1 * t.bubble, 6.5 + 1.3 * t.bubble_x
     b["vessels"] = np.exp(0.3 * t.vessels + 0.5 * latent.heart.to_numpy() * latent.heart_failure - 0.3 * smoker)
     b["tree"], b["tree_turn"] = t.tree, 0.12 * t.tree_turn
-    b["ill"], b["motion"] = ill, np.full(len(ill), 0.3 + 0.3 * child)
+    b["ill"], b["motion"] = ill, np.full(len(ill), 0.25 + 0.2 * child)
     b["cloud_x"], b["cloud_y"], b["haze"] = t.cloud_x, t.cloud_y, np.maximum(0, 0.05 + 0.07 * t.haze)
     return SimpleNamespace(**{k: np.asarray(v, np.float32).reshape(-1, 1, 1) for k, v in b.items()})
 
@@ -171,7 +171,7 @@ def torso(b, X, Y, wall):
     half += 4 * np.exp(-np.square((Y - b.shoulder - 5) / 4))
     deep = (b.depth + 5 + 4 * b.fat) * (0.62 + 0.38 * step((Y - b.shoulder) / 11) + 0.08 * step((Y - b.dome_right) / 6))
     trunk = deep * np.sqrt(np.clip(1 - np.abs(X / half) ** 3, 0, 1))
-    head = chord(X, Y, b.head_x, b.head_y, 7.0, 6.0, 7.5)
+    head = chord(X, Y, b.head_x, b.head_y, 7.0, 6.0, 9.0)
     soft = np.maximum(np.maximum(trunk, head), limb(b, X, Y, 4.4 + b.fat) * 1.1)
     lie = chord(np.abs(X), Y, 7.4 + 0.5 * b.fat, 5.4 + b.fat, 5.2 + 0.8 * b.fat, 4.6 + b.fat, 1.0)
     rim = b.rim * np.exp(-np.square((wall + 0.7) / 0.9)) * step((np.abs(X) - 3) / 4) * step((b.dome_right + 6 - Y) / 6)
@@ -220,7 +220,7 @@ def skeleton(b, X, Y):
     ball = chord(np.abs(X), Y, b.cage + 3.0, b.shoulder + 6.6, 2.3, 2.3) * 0.12
     shaft = np.minimum(limb(b, X, Y, 1.15), 1.2) * 0.6
     jaw = np.clip(chord(X, Y, b.head_x, b.head_y + 0.5, 6.0, 4.8, 1.0), 0, 1) * 0.9
-    return spine + pedicle + 1.2 * clavicle + 2.2 * blade + ball + shaft + jaw
+    return spine + pedicle + (1.3 * clavicle + 2.5 * blade) * b.bone + ball + shaft + jaw
 
 
 def airways(b, X, Y):
@@ -285,4 +285,4 @@ def vessels(b, X, Y, left):
     which = (np.abs(b.tree * 1000).astype(np.int32) + 3 * left) % len(trees())
     u, v = np.clip(u * 34, 0, 511), np.clip(v * 20 + 256, 0, 511)
     hilum = chord(np.abs(X - b.turn), Y, 4.0, b.apex + 10.8 + low, 1.5, 2.6, 0.9)
-    return (0.6 * sample(trees(), which, u, v) + hilum * b.hilum) * b.vessels
+    return (0.75 * sample(trees(), which, u, v) + hilum * b.hilum) * b.vessels
