@@ -76,7 +76,7 @@ def intervals(beats, fs):
     gap = np.diff(beats) / fs
     before, after = np.append(gap[0], gap), np.append(gap, gap[-1])
     earlier = np.append(before[0], before[:-1])
-    usual, local = np.median(gap), median_filter(before, 15)
+    usual, local = np.mean(gap), median_filter(before, 15)
     spread = median_filter(np.abs(np.log(before / earlier)), 31)
     return np.stack([before / usual, after / usual, before / local, after / local,
                      before / after, before / earlier, np.full_like(before, usual), spread], 1)

@@ -136,9 +136,9 @@ class _Recording:
         pace = 10.2 + 0.9 * rng.standard_normal() - 0.02 * max(self.patient["age"] - 60, 0) - 2.5 * ill
         alpha = 9 * np.exp(0.5 * rng.standard_normal()) * (1 - task * rng.uniform(0.3, 0.75))
         theta = rng.uniform(1, 3) * (1 + task * rng.uniform(0.2, 1)) * (1 + ill)
-        beta = rng.uniform(1.5, 3) * (1 + task * rng.uniform(0, 0.5))
+        beta = rng.uniform(2, 5) * (1 + task * rng.uniform(0, 0.5))
         parts = [("O1", 0.65, pace, 0.8, alpha), ("O2", 0.65, pace, 0.8, alpha), ("Pz", 0.8, pace, 1, 0.5 * alpha),
-                 ("Fz", 0.6, 6, 0.8, theta), ("F3", 0.6, 20, 4, beta), ("F4", 0.6, 20, 4, beta)]
+                 ("Fz", 0.6, 6, 0.8, theta), ("F3", 0.6, 20, 4, beta), ("F4", 0.6, 20, 4, beta), ("Cz", 1.4, 18, 4, 0.8 * beta)]
         shared = self._noise(1, np.exp(-0.5 * ((self.f - pace) / 0.8) ** 2))
         total = np.zeros((19, len(self.t)))
         for place, width, at, spread, size in parts:
@@ -147,11 +147,11 @@ class _Recording:
             total += _reach(place, width)[:, None] * size * wave
         return total
 
-    def _add(self, kind, start, stop, channel, width, wave):
+    def _add(self, kind, start, stop, channel, reach, wave):
         """Add a wave in microvolt between two times, largest at one channel, and mark it."""
         i = slice(round(start * self.fs), round(stop * self.fs))
         t = self.t[i] - self.t[i.start]
-        self.signal[:, i] += _reach(channel, width)[:, None] * wave(t)
+        self.signal[:, i] += reach[:, None] * wave(t)
         self.events.append((kind, start, stop, channel))
 
     def _times(self, per_minute, lasting):
@@ -163,14 +163,15 @@ class _Recording:
         """Bursts of 12 to 14 Hz over the vertex, in the drowsy (here one in five)."""
         for start in self._times(3 * (self.rng.random() < 0.2), 1.5):
             last, pace = self.rng.uniform(0.6, 1.5), self.rng.uniform(12, 14)
-            self._add("spindle", start, start + last, "Cz", 0.6,
+            self._add("spindle", start, start + last, "Cz", _reach("Cz", 0.6),
                       lambda t: 22 * np.sin(np.pi * t / last) ** 2 * np.sin(2 * np.pi * pace * t))
 
     def _epilepsy(self):
         """Spikes from one focus and, in 60 percent of recordings of 20 s or more, one seizure."""
-        focus, size = self.rng.choice(FOCI), self.rng.uniform(50, 120)
+        focus, size = str(self.rng.choice(FOCI)), self.rng.uniform(50, 120)
+        reach = _reach(focus, self.rng.uniform(0.4, 0.6))
         for start in self._times(self.rng.uniform(2, 10), 0.6):
-            self._add("spike", start, start + 0.5, focus, self.rng.uniform(0.4, 0.6), lambda t: size * (
+            self._add("spike", start, start + 0.5, focus, reach, lambda t: size * (
                 0.45 * np.exp(-0.5 * ((t - 0.26) / 0.07) ** 2) - np.exp(-0.5 * ((t - 0.08) / 0.015) ** 2)))
         if self.seconds >= 20 and self.rng.random() < 0.6:
             self._seizure(focus)
@@ -187,7 +188,7 @@ class _Recording:
             sharp = np.sin(turn) + 0.5 * np.sin(2 * turn + 0.6) + 0.25 * np.sin(3 * turn + 1.2)
             return size * (0.15 + 0.85 * part) * np.minimum(1, 12 * (1 - part)) * np.minimum(1, 5 * t) * sharp
 
-        self._add("seizure", start, start + last, focus, 0.45, wave)
+        self._add("seizure", start, start + last, focus, _reach(focus, 0.45), wave)
         i = slice(round(start * self.fs), round((start + last) * self.fs))
         t = self.t[i] - self.t[i.start]
         for wider in (0.8, 1.6):  # the neighbours, then all of the head, join later and lag
@@ -196,13 +197,15 @@ class _Recording:
 
     def _artefacts(self):
         """Blinks in front and bursts of muscle noise at the temples."""
+        eyes = 0.75 * (_reach("Fp1", 0.45) + _reach("Fp2", 0.45))
         for start in self._times(self.rng.uniform(2, 14), 0.5):
             size = self.rng.uniform(60, 140)
-            self._add("blink", start, start + 0.4, self.rng.choice(["Fp1", "Fp2"]), 0.55,
+            self._add("blink", start, start + 0.4, "Fp1", eyes,
                       lambda t: size * np.sin(np.pi * t / 0.4) ** 2)
         muscle = self._noise(1, (self.f > 20) / (1 + self.f / 60))[0]
         for start in self._times(self.rng.uniform(0, 5), 4):
             last, size = self.rng.uniform(0.5, 4), self.rng.uniform(6, 25)
             part = muscle[round(start * self.fs):round((start + last) * self.fs)]
-            self._add("muscle", start, start + last, self.rng.choice(["T3", "T4", "F7", "F8"]), 0.5,
+            place = str(self.rng.choice(["T3", "T4", "F7", "F8"]))
+            self._add("muscle", start, start + last, place, _reach(place, 0.5),
                       lambda t: size * np.sin(np.pi * t / last) ** 0.5 * part)

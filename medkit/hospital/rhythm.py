@@ -3,7 +3,8 @@
 The sinus clock varies by breathing and Mayer waves, as in McSharry et al. 2003
 (doi:10.1109/TBME.2003.808805). Ectopic beats are a Markov chain over the last two
 beats. A supraventricular beat resets the sinus node; a ventricular one does not, so
-its pause is compensatory. In class F a sinus and a ventricular beat meet.
+its pause is compensatory. A sick sinus node pauses long after atrial runs. In class F
+a sinus and a ventricular beat meet.
 """
 from dataclasses import dataclass
 
@@ -72,11 +73,11 @@ def simulate(latent, seconds):
 
 
 def _draw(latent, length):
-    """Draw traits (n, 24), normals (n, 2, length) and uniforms (n, 3, length)."""
+    """Draw traits (n, 30), normals (n, 2, length) and uniforms (n, 3, length)."""
     traits, z, u = [], [], []
     for seed, index in zip(latent["seed"], latent["index"]):
         rng = block_rng(int(seed), "rhythm", int(index))
-        traits.append(rng.random(24))
+        traits.append(rng.random(30))
         z.append(rng.standard_normal((2, length)))
         u.append(rng.random((3, length)))
     return np.array(traits), np.array(z), np.array(u)
@@ -87,22 +88,31 @@ def _person(latent, traits):
     state = {name: latent[name].to_numpy() for name in latent}
     u = iter(traits.T)
     rhythm = _rhythm(state, next(u))
-    rate = (67 + 10 * ndtri(next(u)) + 22 * state["infection"] + 8 * state["heart"]
+    sick = (rhythm == SINUS) & (next(u) < state["ectopy_s"] / (state["ectopy_s"] + 3000)) & (state["age"] > 55)
+    rate = (67 - 12 * sick + 10 * ndtri(next(u)) + 22 * state["infection"] + 8 * state["heart"]
             + 4 * state["female"] + 12 * (rhythm == AF))
     ratio = np.array([2, 3, 4, 4])[(next(u) * 4).astype(int)]
     rr = np.where(rhythm == FLUTTER, 0.2 * ratio, 60 / np.clip(rate, 42, 150))
     frail = np.clip((state["age"] - 20) / 60, 0, 1.2) + state["heart"]
     pr = 0.155 + 0.02 * ndtri(next(u)) + (0.1 + 0.08 * next(u)) * np.isin(rhythm, (FIRST, SECOND))
     return {
-        "rhythm": rhythm, "rr": rr, "pr": np.clip(pr, 0.11, 0.36), "ratio": ratio,
+        "rhythm": rhythm, "sick": sick, "rr": rr, "pr": np.clip(pr, 0.11, 0.36), "ratio": ratio,
         "vary": 0.06 * np.exp(0.5 * ndtri(next(u)) - 0.5 * frail), "af": 0.14 + 0.14 * next(u),
         "breath": 0.17 + 0.15 * next(u), "vagal": next(u), "jumpy": next(u) < 0.3,
+        "block": (3 + 3 * next(u)).astype(int), "wenckebach": next(u) < 0.6,
+    } | _ectopy(state, rhythm, rr, sick, u)
+
+
+def _ectopy(state, rhythm, rr, sick, u):
+    """How often ectopic beats come, how early, from how many foci; `again` and `run` repeat them."""
+    return {
         "p_v": np.minimum(state["ectopy_v"] / 3600 * rr, 0.3),
         "p_s": np.minimum(state["ectopy_s"] / 3600 * rr, 0.3),
-        "again_v": np.where(rhythm == BIGEMINY, 0.96, 0.7 * next(u) ** 2),
-        "again_s": 0.6 * next(u) ** 2, "run_v": 0.25 * next(u) ** 2, "run_s": 0.9 * next(u) ** 2,
-        "slow": next(u), "fuse": 0.5 * next(u) ** 4, "block": (3 + 3 * next(u)).astype(int), "wenckebach": next(u) < 0.6,
-        "couple_s": 0.52 + 0.34 * next(u), "foci": (1 + FOCI * next(u) ** 2).astype(int),
+        "again_v": np.where(rhythm == BIGEMINY, 0.96, 0.7 * next(u) ** 2), "again_s": 0.6 * next(u) ** 2,
+        "run_v": 0.25 * next(u) ** 2,
+        "run_s": np.where(sick, 0.7 + 0.25 * next(u), 0.9 * next(u) ** 2),
+        "slow": next(u), "fuse": 0.5 * next(u) ** 4, "couple_s": 0.52 + 0.34 * next(u),
+        "foci": (1 + FOCI * next(u) ** 2).astype(int),
         "couple_v": 0.5 + 0.36 * np.stack([next(u) for _ in range(FOCI)], 1),
     }
 
@@ -139,6 +149,7 @@ def _classes(p, u):
     calm_v = np.where(p["rhythm"] == BIGEMINY, 0.3, calm_v)
     calm_s = p["p_s"] * (1 - p["again_s"]) * (1 - p["run_s"]) * atrial
     kind = np.zeros((len(u), u.shape[1]), int)
+    calm_s = np.where(p["sick"], 0.25, calm_s)
     before, last = np.where(p["rhythm"] == BIGEMINY, V, N), np.zeros(len(u), int)
     for k in range(u.shape[1]):
         v = np.select([last == V, (last == N) & (before == V)], [p["run_v"], p["again_v"]], calm_v)
@@ -162,7 +173,7 @@ def _intervals(p, kind, focus, clock, z, u):
     factor = np.select(
         [(kind == V) & (last == V), kind == V, kind == F, (kind == S) & (last == S), kind == S,
          (last == V) | (last == F), last == S],
-        [np.maximum(early, 0.45 + 0.5 * p["slow"][:, None]), early, late, atrial + 0.08, atrial, pause, 1 + 0.3 * u], 1)
+        [np.maximum(early, 0.45 + 0.5 * p["slow"][:, None]), early, late, atrial + 0.08, atrial, pause, 1 + (0.3 + 1.2 * p["sick"][:, None]) * u], 1)
     return np.maximum(clock * factor, 0.27)
 
 
