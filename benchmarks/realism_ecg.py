@@ -76,10 +76,12 @@ def intervals(beats, fs):
     gap = np.diff(beats) / fs
     before, after = np.append(gap[0], gap), np.append(gap, gap[-1])
     earlier = np.append(before[0], before[:-1])
-    usual, local = np.mean(gap), median_filter(before, 15)
-    spread = median_filter(np.abs(np.log(before / earlier)), 31)
-    return np.stack([before / usual, after / usual, before / local, after / local,
-                     before / after, before / earlier, np.full_like(before, usual), spread], 1)
+    usual, slow, local = np.median(gap), np.quantile(gap, 0.9), median_filter(before, 15)
+    jump = median_filter(np.abs(np.log(before / earlier)), 31)
+    record = np.tile([usual, slow / usual, np.log(gap).std()], (len(beats), 1))
+    each = [before / usual, after / usual, before / slow, before / local, after / local,
+            before / after, before / earlier, jump]
+    return np.column_stack([*each, record])
 
 
 def shape_features(cut):

@@ -173,7 +173,8 @@ def _intervals(p, kind, focus, clock, z, u):
     factor = np.select(
         [(kind == V) & (last == V), kind == V, kind == F, (kind == S) & (last == S), kind == S,
          (last == V) | (last == F), last == S],
-        [np.maximum(early, 0.45 + 0.5 * p["slow"][:, None]), early, late, atrial + 0.08, atrial, pause, 1 + (0.3 + 1.2 * p["sick"][:, None]) * u], 1)
+        [np.maximum(early, 0.45 + 0.5 * p["slow"][:, None]), early, late, atrial + 0.08, atrial,
+         pause, 1 + (0.3 + 1.2 * p["sick"][:, None]) * u], 1)
     return np.maximum(clock * factor, 0.27)
 
 
