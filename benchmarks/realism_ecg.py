@@ -6,6 +6,10 @@ trained on DS1 (inter-patient protocol of de Chazal et al. 2004,
 doi:10.1109/TBME.2004.827359). Each record is scaled by its own beats, without labels.
 A second model then tries to tell simulated records from real ones.
 
+Simulator and features were developed on DS1 (``--test ds1``). DS2 was run once before
+the sick sinus node and the features of slow beats were added (V F1 0.925, AUROC 0.865),
+so it is not wholly unseen.
+
     MEDKIT_DATA=... python benchmarks/realism_ecg.py [--patients 400] [--seed 0]
 """
 import argparse
