@@ -1,0 +1,144 @@
+"""Measure how real the simulated chest X-rays are.
+
+Train a small residual CNN on simulated children alone and test it on the real
+test set of PneumoniaMNIST; train the same net on the real training set; and ask
+a classifier to tell real from simulated. Needs the data set in MEDKIT_DATA:
+
+    MEDKIT_DATA=... python benchmarks/realism_xray.py --n 6000 --epochs 8
+
+No label of a real patient is used in training on the simulation.
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.metrics import roc_auc_score
+from torch import nn
+from torch.nn import functional as F
+
+from medkit.hospital import admit
+from medkit.hospital.xray import take
+
+WELL = ["pneumonia", "effusion", "pneumothorax", "nodule", "heart_failure"]
+
+
+class Block(nn.Module):
+    """Residual block: two 3 x 3 convolutions beside a shortcut."""
+
+    def __init__(self, n_in, n_out, stride):
+        super().__init__()
+        self.a = nn.Conv2d(n_in, n_out, 3, stride, 1, bias=False)
+        self.b = nn.Conv2d(n_out, n_out, 3, 1, 1, bias=False)
+        self.norm_a, self.norm_b = nn.BatchNorm2d(n_out), nn.BatchNorm2d(n_out)
+        self.skip = nn.Conv2d(n_in, n_out, 1, stride, bias=False)
+
+    def forward(self, x):
+        y = F.relu(self.norm_a(self.a(x)))
+        return F.relu(self.norm_b(self.b(y)) + self.skip(x))
+
+
+def network(width=16):
+    """Small residual CNN: (n, 1, size, size) to logits (n, 1)."""
+    sizes = [width, 2 * width, 4 * width, 4 * width]
+    blocks = [Block(i, o, 2) for i, o in zip(sizes, sizes[1:])]
+    stem = [nn.Conv2d(1, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+    return nn.Sequential(*stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.2), nn.Linear(sizes[-1], 1))
+
+
+def standard(images):
+    """uint8 (n, size, size) to float (n, 1, size, size), each image with mean 0 and deviation 1."""
+    x = torch.as_tensor(np.asarray(images), dtype=torch.float32)[:, None]
+    return (x - x.mean((2, 3), keepdim=True)) / (x.std((2, 3), keepdim=True) + 1)
+
+
+def augment(x, draw):
+    """Random flip, turn, zoom, shift, contrast curve, blur and noise of a batch."""
+    n = len(x)
+    r = lambda scale: scale * torch.randn(n, generator=draw)
+    turn, zoom, flip = r(0.07), torch.exp(r(0.10)), torch.where(torch.rand(n, generator=draw) < 0.5, -1.0, 1.0)
+    rows = [torch.stack([flip * zoom * torch.exp(r(0.06)), -turn, r(0.06)], 1), torch.stack([turn, zoom, r(0.06)], 1)]
+    x = F.grid_sample(x, F.affine_grid(torch.stack(rows, 1), x.shape, align_corners=False), padding_mode="border", align_corners=False)
+    share = (torch.rand(n, generator=draw) * (torch.rand(n, generator=draw) < 0.5)).view(-1, 1, 1, 1)
+    x = x + share * (F.avg_pool2d(x, 3, 1, 1, count_include_pad=False) - x)
+    x = x + r(0.12).view(-1, 1, 1, 1) * (x * x - 1) + 0.05 * torch.randn(x.shape, generator=draw)
+    return x * torch.exp(r(0.15)).view(-1, 1, 1, 1) + r(0.15).view(-1, 1, 1, 1)
+
+
+def fit(images, labels, epochs, seed=0, batch=64):
+    """Train a network; returns it in evaluation mode."""
+    torch.manual_seed(seed)
+    draw = torch.Generator().manual_seed(seed)
+    x, y = standard(images), torch.as_tensor(np.asarray(labels), dtype=torch.float32)
+    net = network()
+    opt = torch.optim.AdamW(net.parameters(), 2e-3, weight_decay=1e-2)
+    plan = torch.optim.lr_scheduler.OneCycleLR(opt, 4e-3, epochs * (len(x) // batch))
+    weight = (1 - y.mean()) / y.mean()
+    for _ in range(epochs):
+        order = torch.randperm(len(x), generator=draw)
+        for i in order[: len(x) // batch * batch].view(-1, batch):
+            loss = F.binary_cross_entropy_with_logits(net(augment(x[i], draw))[:, 0], y[i], pos_weight=weight)
+            opt.zero_grad()
+            loss.backward()
+            opt.step()
+            plan.step()
+    return net.eval()
+
+
+@torch.no_grad()
+def score(net, images):
+    """Mean logit of each image and of its mirror image, (n,)."""
+    x = standard(images)
+    return torch.cat([net(p)[:, 0] + net(p.flip(3))[:, 0] for p in x.split(256)]).numpy() / 2
+
+
+def simulated(n, seed):
+    """Half children with pneumonia, half without any finding: images (n, 28, 28), labels (n,)."""
+    cohort = admit(5 * n, seed)
+    latent = cohort.latent
+    sick = latent.index[latent.pneumonia][: n // 2]
+    cohort.latent = latent.loc[sick.union(latent.index[~latent[WELL].any(axis=1)][: n // 2])]
+    films = take(cohort, 28, view="child", marker=False)
+    return films.images, films.labels["pneumonia"].to_numpy()
+
+
+def interval(y, p, n=1000):
+    """AUROC with its 95 % bootstrap interval."""
+    rng = np.random.default_rng(0)
+    picks = rng.integers(0, len(y), (n, len(y)))
+    low, high = np.quantile([roc_auc_score(y[i], p[i]) for i in picks if 0 < y[i].mean() < 1], [0.025, 0.975])
+    return f"{roc_auc_score(y, p):.3f} ({low:.3f} to {high:.3f})"
+
+
+def told_apart(real, sim, epochs):
+    """AUROC of a net that tells real from simulated images, on held-out images."""
+    n = min(len(real), len(sim))
+    x, y = np.concatenate([real[:n], sim[:n]]), np.repeat([1, 0], n)
+    test = np.arange(2 * n) % 4 == 0
+    return interval(y[test], score(fit(x[~test], y[~test], epochs), x[test]))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--n", type=int, default=6000)
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--seed", type=int, default=0)
+    a = parser.parse_args()
+    real = np.load(Path(os.environ["MEDKIT_DATA"]) / "pneumoniamnist" / "pneumoniamnist.npz")
+    y = real["test_labels"].ravel()
+    x_sim, y_sim = simulated(a.n, a.seed)
+    x_new, y_new = simulated(1000, a.seed + 1)
+    net = fit(x_sim, y_sim, a.epochs, a.seed)
+    print("trained on simulated, tested on simulated:", interval(y_new, score(net, x_new)))
+    print("trained on simulated, tested on real     :", interval(y, score(net, real["test_images"])))
+    own = fit(real["train_images"], real["train_labels"].ravel(), a.epochs, a.seed)
+    print("trained on real, tested on real          :", interval(y, score(own, real["test_images"])))
+    for name, k in (("no finding", 0), ("pneumonia", 1)):
+        film = real["train_images"][real["train_labels"].ravel() == k][:1200]
+        print(f"real told from simulated, {name:10}     :", told_apart(film, x_sim[y_sim == k], 3))
+
+
+if __name__ == "__main__":
+    main()
