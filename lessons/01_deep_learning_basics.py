@@ -20,6 +20,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 import torch
+from fastai.optimizer import SGD
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
@@ -251,8 +252,6 @@ for step in range(steps):
 # data: the loop never changes, so we write it once and look at what does change.
 
 # %%
-from fastai.optimizer import SGD
-
 everybody = (X_t, y_t)
 dls = training.array_loaders(everybody, everybody, len(y_t), device=torch.device("cpu"))
 learn_sgd = training.learner(dls, same_start(), loss_of, opt_func=SGD)

@@ -10,6 +10,8 @@ from ..errors import MedkitError, unknown
 from .folder import read_folder
 
 SIZES = (28, 64, 128, 224)
+HOSPITAL = "virtual-hospital"
+ADMITTED = 4000  # simulated patients: about one in five has pneumonia
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,8 @@ class ImageSet:
     y: dict
     patients: dict
     multi_label: bool = False
-    simulated: bool = False
     notes: list = field(default_factory=list)
+    groups: dict = field(default_factory=dict)  # part to a DataFrame of subgroups (sex, age, hospital), where known
 
     @property
     def channels(self):
@@ -56,22 +58,24 @@ class ImageSet:
 
 
 def load(source, size=28, seed=0):
-    """Load images by the name of a data set or from a folder.
+    """Load images by the name of a data set, from a folder, or of simulated patients.
 
     Parameters
     ----------
     source : str or path
-        A MedMNIST name such as "pneumoniamnist", or a folder (see `medkit.datasets.folder`).
+        A MedMNIST name such as "pneumoniamnist", a folder (see `medkit.datasets.folder`), or "virtual-hospital".
     size : int
         Height and width in pixels. MedMNIST has 28, 64, 128 and 224.
     seed : int
-        For a folder without a split of its own: which split.
+        For a folder without a split of its own: which split. For the hospital: which patients.
 
     Raises
     ------
     MedkitError
         If the source is neither, or its files are damaged.
     """
+    if source == HOSPITAL:
+        return from_hospital(size, seed)
     if str(source) in catalog.cards():
         return medmnist(str(source), size)
     if Path(source).expanduser().is_dir():
@@ -84,7 +88,7 @@ def load(source, size=28, seed=0):
 
 def image_sets():
     """Give the ids of all image data sets that can be loaded by name."""
-    return [c.id for c in catalog.cards().values() if c.kind == "images" and c.splits]
+    return [HOSPITAL] + [c.id for c in catalog.cards().values() if c.kind == "images" and c.splits]
 
 
 def medmnist(name, size=28):
@@ -120,6 +124,34 @@ def with_channels(images):
 def labels(codes, multi):
     """Bring labels of shape (n, 1) to (n,), and leave several labels an image as they are."""
     return codes.astype(np.int64) if multi else codes[:, 0].astype(np.int64)
+
+
+def from_hospital(size, seed):
+    """Take one chest X-ray of each of some simulated patients; the question is pneumonia."""
+    from tqdm import tqdm
+
+    from ..hospital import admit
+    from .split import by_patient
+
+    batches = list(admit(ADMITTED, seed).batches(200))
+    taken = [cohort.xray(size) for cohort in tqdm(batches, desc="X-rays", unit_scale=200, unit="film", leave=False)]
+    X = np.concatenate([t.images for t in taken])[..., None]
+    y = np.concatenate([t.labels["pneumonia"] for t in taken]).astype(np.int64)
+    patients = seen_patients(batches)
+    parts = by_patient(patients.index, y, seed=seed)
+    note = (f"Simulated: {ADMITTED:,} patients of the virtual hospital. A score here is not a score on real patients.")
+    return ImageSet(HOSPITAL, ["no pneumonia", "pneumonia"], {p: X[r] for p, r in parts.items()},
+                    {p: y[r] for p, r in parts.items()}, {p: patients.index.to_numpy()[r] for p, r in parts.items()},
+                    notes=[note], groups={p: patients.iloc[r].reset_index(drop=True) for p, r in parts.items()})
+
+
+def seen_patients(cohorts):
+    """Give sex, age band and hospital of each simulated patient, by patient id."""
+    import pandas as pd
+
+    frame = pd.concat([c.patients for c in cohorts]).set_index("patient_id")
+    age = pd.cut(frame["age"], [0, 45, 65, 200], labels=["under 45", "45 to 64", "65 and over"], right=False)
+    return pd.DataFrame({"sex": frame["sex"], "age": age.astype(str), "hospital": frame["hospital"].map("hospital {}".format)})
 
 
 def from_folder(folder, size, seed):
