@@ -49,11 +49,13 @@ class Augment:
 
     def move(self, x):
         """Shift, turn, scale and perhaps mirror, in one resampling."""
-        angle, size, narrow = self.draw(x, self.turn), self.draw(x, self.scale).exp(), self.draw(x, self.scale / 2).exp()
+        angle, size = self.draw(x, self.turn), self.draw(x, self.scale).exp()
+        wide = self.draw(x, self.scale / 2).exp()
         mirror = torch.sign(self.draw(x, 1)) if self.flip else 1
-        across = torch.stack([size * narrow * angle.cos() * mirror, -size * angle.sin(), 2 * self.draw(x, self.shift)], 1)
-        down = torch.stack([size * angle.sin() * mirror, size / narrow * angle.cos(), 2 * self.draw(x, self.shift)], 1)
-        grid = F.affine_grid(torch.stack([across, down], 1), list(x.shape), align_corners=False)
+        across = [size * wide * angle.cos() * mirror, -size * angle.sin(), 2 * self.draw(x, self.shift)]
+        down = [size * angle.sin() * mirror, size / wide * angle.cos(), 2 * self.draw(x, self.shift)]
+        matrix = torch.stack([torch.stack(across, 1), torch.stack(down, 1)], 1)
+        grid = F.affine_grid(matrix, list(x.shape), align_corners=False)
         return F.grid_sample(x, grid, padding_mode="border", align_corners=False)
 
     def expose(self, x):

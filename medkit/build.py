@@ -5,8 +5,9 @@ import time
 from pathlib import Path
 
 from . import lessons
-from .files import make_folder, write_text
+from .files import make_folder, write_text, written_whole
 
+MARKS = "<!-- lessons, written by make build -->", "<!-- end of lessons -->"
 TARGETS = {"exercises": "exercises", "solutions": "solutions"}
 
 
@@ -33,6 +34,31 @@ def build(root, *, execute=True, force=False):
     for path in lessons.sources():  # headers and links may quote what was just measured
         for kind, sub in TARGETS.items():
             write_notebook(make_folder(root / sub) / f"{path.stem}.ipynb", lessons.compose(path, kind))
+
+
+def readme(root):
+    """Write the table of lessons, with measured times, and the picture of a result into the README's folder."""
+    path = Path(root).parent / "README.md"
+    head, _, rest = path.read_text(encoding="utf-8").partition(MARKS[0])
+    rows = [f"| {int(p.stem[:2])} | [{lessons.facts(p)['title']}]({Path(root).name}/{p.stem}.ipynb) | "
+            f"{lessons.facts(p)['data']} | {lessons.facts(p)['read_minutes']} min | {lessons.run_time(p)} | "
+            f"{lessons.timings().get(p.stem, {}).get('peak_memory_mb', '')} MB |" for p in lessons.sources()]
+    table = "\n".join(["| | Lesson | Data | Read | Run | Memory |", "|---|---|---|---|---|---|", *rows])
+    write_text(path, f"{head}{MARKS[0]}\n{table}\n{MARKS[1]}{rest.partition(MARKS[1])[2]}")
+    save_picture(Path(root) / "03_cnn_diagnosis.ipynb", Path(root) / "result.png", "'")
+
+
+def save_picture(notebook, target, start):
+    """Save the first figure of a built notebook whose alternative text begins so."""
+    import base64
+
+    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
+        for output in cell.get("outputs", []):
+            image = output.get("data", {}).get("image/png")
+            if image and output["metadata"]["image/png"].get("alt", "").startswith(start):
+                with written_whole(target) as aside:
+                    aside.write_bytes(base64.b64decode(image))
+                return
 
 
 def current(target, fresh):
@@ -88,3 +114,4 @@ if __name__ == "__main__":
     import sys
 
     build("notebooks", force="--force" in sys.argv)
+    readme("notebooks")

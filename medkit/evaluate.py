@@ -82,7 +82,7 @@ def accuracy(y, p, w, threshold=0.5):
 
 
 def right_class(y, p, w=None):
-    """Share of images whose most likely class is the true one; with several labels an image, of right yes-no answers."""
+    """Share of images whose likeliest class is the true one; with several labels an image, of right answers."""
     y, p = np.asarray(y), np.asarray(p)
     right = ((p >= 0.5) == y).mean(axis=1) if y.ndim == 2 else (p.argmax(axis=1) == y).astype(float)
     return right.mean() if w is None else mean_of(w, right)

@@ -151,7 +151,8 @@ def seen_patients(cohorts):
 
     frame = pd.concat([c.patients for c in cohorts]).set_index("patient_id")
     age = pd.cut(frame["age"], [0, 45, 65, 200], labels=["under 45", "45 to 64", "65 and over"], right=False)
-    return pd.DataFrame({"sex": frame["sex"], "age": age.astype(str), "hospital": frame["hospital"].map("hospital {}".format)})
+    where = frame["hospital"].map("hospital {}".format)
+    return pd.DataFrame({"sex": frame["sex"], "age": age.astype(str), "hospital": where})
 
 
 def from_folder(folder, size, seed):
