@@ -80,7 +80,7 @@ def run(path):
 
     notebook = lessons.compose(path)
     start = time.perf_counter()
-    NotebookClient(notebook, timeout=1800, kernel_name="python3").execute(cwd=str(path.parent))
+    NotebookClient(notebook, timeout=1800, kernel_name="python3", extra_arguments=["--log-level=ERROR"]).execute(cwd=str(path.parent))
     keep_timing(path, time.perf_counter() - start, notebook)
     fresh = lessons.compose(path)  # its head now quotes the time
     for cell, executed in zip(fresh.cells, notebook.cells):

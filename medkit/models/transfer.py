@@ -58,7 +58,7 @@ def find_weights(arch):
 
 
 def make(arch, weights, channels, outputs, side=64):
-    """Make a network as three parts: input, body, head.
+    """Make a network from pre-trained or random weights.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def make(arch, weights, channels, outputs, side=64):
 
 
 def shipped(channels, outputs, random=False):
-    """Make the small residual network whose weights ship, as input, body, head."""
+    """Make the small network whose weights ship; its head is always new."""
     from safetensors.torch import load_file
 
     net = SmallCNN(channels, outputs)
@@ -91,22 +91,3 @@ def shipped(channels, outputs, random=False):
         state[first] = state[first].expand(-1, channels, -1, -1) / channels
         net.load_state_dict(state, strict=False)
     return net
-
-
-def parts(model):
-    """Split a network's parameters in two groups, body and head, so that the body can be frozen."""
-    from fastai.torch_core import params
-
-    head = model.head if isinstance(model, SmallCNN) else model[2]
-    body = model.body if isinstance(model, SmallCNN) else model[1]
-    return [params(body), params(head)]
-
-
-def fine_tune(learn, lr, pretrained):
-    """Train for two epochs: a pre-trained body is frozen in the first and trained gently in the second."""
-    with learn.no_bar(), learn.no_logging():
-        if pretrained:
-            learn.fine_tune(1, base_lr=lr, freeze_epochs=1)
-        else:
-            learn.fit_one_cycle(2, lr)
-    return learn
