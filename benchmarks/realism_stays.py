@@ -3,8 +3,11 @@
     MEDKIT_DATA=/path/to/data python benchmarks/realism_stays.py [stays to simulate]
 
 Real stays: PhysioNet/CinC challenge 2012, set a (Silva et al. 2012, Computing in
-Cardiology 39:245-248), under $MEDKIT_DATA/challenge-2012. Nothing is tuned on their
-outcomes. Prints three tables and writes nothing.
+Cardiology 39:245-248), under $MEDKIT_DATA/challenge-2012. The models see none of them
+before the test. The simulator is not blind to set a, though: its levels and correlations
+were adjusted by hand to it, and its mortality by variable, age and unit had been looked at
+before the effects were chosen. Sets b and c would be the clean test. Prints three tables
+and writes nothing.
 """
 import os
 import sys
