@@ -26,9 +26,9 @@ TRAITS = (
 SHAPE = {
     "cage": (13.6, 13.6), "apex": (-12.0, -12.0), "dome": (8.6, 7.0), "sulcus": (4.2, 3.0),
     "depth": (16.0, 16.0), "slope": (3.4, 1.9), "spacing": (2.5, 2.15), "neck": (6.4, 7.0),
-    "shoulder": (-16.5, -16.5), "head": (-25.0, -17.0), "view": (16.8, 15.2), "center": (0.6, 0.3),
+    "shoulder": (-16.5, -16.5), "head": (-25.0, -17.0), "view": (16.8, 14.4), "center": (0.6, 0.3),
     "heart": (1.0, 1.12), "heart_y": (4.6, 2.6), "upper": (2.0, 2.6), "first_rib": (-10.6, -10.2),
-    "clavicle_y": (-8.8, -9.6), "wall": (3.0, 2.6), "arch": (1.9, 1.3), "turn": (0.5, 0.7), "bell": (2.3, 2.0), "thymus": (0.01, 3.6), "rim": (0.8, 2.6), "rib_bone": (0.9, 1.35),
+    "clavicle_y": (-8.8, -9.6), "wall": (3.0, 2.6), "arch": (1.9, 1.3), "turn": (0.5, 0.7), "bell": (2.3, 2.0), "thymus": (0.01, 3.6), "rim": (0.8, 2.6), "large": (0.5, 0.58), "rib_bone": (0.9, 1.35),
 }
 
 
@@ -74,6 +74,7 @@ def body(latent, traits, view):
     b["hilum"] = np.exp(0.3 * t.hilum + 0.3 * ill)
     b["slope"], b["spacing"] = s.slope * np.exp(0.12 * t.slope), s.spacing * np.exp(0.05 * t.spacing)
     b["first_rib"] = s.first_rib + b["apex"] - s.apex + 0.3 * t.first_rib
+    b["large"] = np.full(len(ill), s.large)
     b["rim"] = s.rim * np.exp(0.3 * t.cage)
     b["bell"] = np.full(len(ill), s.bell)
     b["bone"] = s.rib_bone * np.exp(0.25 * t.rib_bone - 0.15 * age * latent.female)

@@ -102,7 +102,7 @@ def masks(b, f, X, Y, field, fill, fluid, edge):
     """Where each finding is seen, bool (n, 5, size, size) in the order of ``FINDINGS``."""
     from .anatomy import cardiothoracic_ratio
 
-    large = (cardiothoracic_ratio(b) > 0.5).reshape(-1, 1, 1)
+    large = cardiothoracic_ratio(b).reshape(-1, 1, 1) > b.large
     seen = [(fill > 0.15) & (fluid < 0.5) & field, (fluid > 0.5) & field, (heart(b, X, Y) > 0.5) & large,
             (nodule(f, X, Y) > 0) & field, (edge < 0) & field]
     return np.stack(seen, 1)

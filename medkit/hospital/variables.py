@@ -3,7 +3,8 @@
 Names and units are those of the PhysioNet/CinC challenge 2012 (Silva et al. 2012,
 Computing in Cardiology 39:245-248), with BNP (pg/mL) added. Centres, spreads and
 rates of measurement were set to the marginal figures of its set a. How variables
-depend on organs is clinical knowledge, not a fit.
+depend on organs is clinical knowledge, adjusted once by hand after a look at the
+correlations of set a; nothing is fitted.
 """
 from typing import NamedTuple
 

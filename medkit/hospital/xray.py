@@ -31,7 +31,7 @@ LETTERS = {  # 5 x 5 lead markers, one per hospital
     0: ["10000", "10000", "10000", "10000", "11111"], 1: ["11110", "10001", "11110", "10010", "10001"],
     2: ["11111", "10001", "10001", "10001", "11111"], 3: ["11111", "00100", "00100", "00100", "00100"],
 }
-CHUNK, FINE = 16, 96  # patients drawn at once; pixels per side at least, before shrinking
+CHUNK, FINE = 16, 96  # patients drawn at once at that size; pixels per side at least, before shrinking
 LOOK = "exposure low high power blur scatter marker marker_x marker_y".split()
 NAMES = [*anatomy.TRAITS, *findings.TRAITS, *LOOK]
 
@@ -89,7 +89,8 @@ def take(cohort, size=64, *, view="adult", marker=True):
     traits = dict(zip(NAMES, draw(latent).T))
     labels = label(latent, traits, view)
     marked = marks(labels, marker, traits)
-    chunks = [slice(i, i + CHUNK) for i in range(0, len(latent), CHUNK)]
+    some = max(1, CHUNK * FINE**2 // max(size, FINE) ** 2)
+    chunks = [slice(i, i + some) for i in range(0, len(latent), some)]
     parts = [(latent[c], {k: v[c] for k, v in traits.items()}) for c in chunks]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         images = list(pool.map(lambda part, c: expose(*part, marked[c], size, view), parts, chunks))
@@ -105,9 +106,10 @@ def draw(latent):
 
 
 def label(latent, traits, view):
-    """True findings, DataFrame (n, 5); cardiomegaly is a cardiothoracic ratio above 0.5."""
+    """True findings, DataFrame (n, 5); cardiomegaly is a cardiothoracic ratio above 0.5 (child: 0.58)."""
     out = latent.reindex(columns=findings.FINDINGS)
-    out["cardiomegaly"] = anatomy.cardiothoracic_ratio(anatomy.body(latent, traits, view)) > 0.5
+    b = anatomy.body(latent, traits, view)
+    out["cardiomegaly"] = anatomy.cardiothoracic_ratio(b) > b.large.ravel()
     return out.astype(bool).reset_index(drop=True)
 
 
