@@ -11,7 +11,7 @@ run: .venv/ready
 	@$(BIN)/medkit run --out $(OUT)
 
 test: .venv/ready
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests notebooks/*.ipynb --nbval-lax -n 2 --dist loadfile
 
 lab: .venv/ready
 	@$(BIN)/python -m medkit.copies notebooks/exercises my-notebooks

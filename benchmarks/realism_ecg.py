@@ -8,8 +8,10 @@ A second model then tries to tell simulated records from real ones.
 
 Simulator and features were developed on DS1 (``--test ds1``). DS2 was run once before
 the sick sinus node and the features of slow beats were added (V F1 0.925, AUROC 0.865),
-so it is not wholly unseen.
+so it is not wholly unseen; notes in the headers of some DS2 records had been read too. Figures vary
+between seeds, those of S beats widely: quote several.
 
+    pip install wfdb
     MEDKIT_DATA=... python benchmarks/realism_ecg.py [--patients 400] [--seed 0]
 """
 import argparse

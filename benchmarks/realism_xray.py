@@ -6,7 +6,10 @@ a classifier to tell real from simulated. Needs the data set in MEDKIT_DATA:
 
     MEDKIT_DATA=... python benchmarks/realism_xray.py
 
-No label of a real patient is used in training on the simulation.
+No real patient is used in training on the simulation. But the simulator was developed with them: how
+films of ill children look (contrast, sharpness, posture) was matched by hand to statistics by class of the
+real training images, and three versions were checked on the real validation images. Most of the transfer
+rests on that look: without it, on one seed, the AUROC on validation images fell from 0.93 to 0.72.
 """
 
 import argparse

@@ -289,8 +289,8 @@ say(f"Pre-training ({which} weights, {seen_side} pixels a side): {lines}." if ga
 # - *ImageNet* weights were learned from photographs, at a certain scale of edges and textures. At 28 pixels a side
 #   little of it is left. The same comparison at 224 pixels can end otherwise: try `size=224`.
 # - *Hospital* weights (a small network, shipped with medkit for those without a network) were learned from simulated
-#   X-rays. On simulated patients they start with an unfair advantage: they know this world. Only real patients, say
-#   `dataset=pneumoniamnist`, can tell what they are worth.
+#   X-rays. On simulated patients they start with an unfair advantage: they know this world. Only real patients can tell
+#   what they are worth, and PneumoniaMNIST not without reserve: its training images helped to set how simulated films look.
 # - Few draws make wide intervals. "We cannot tell" is then the right answer; `effort=full` looks longer.
 
 # %% [markdown]
