@@ -15,6 +15,8 @@
 # ---
 
 # %% tags=["context"]
+import medkit  # first, as it keeps a warning of fastai's import quiet
+
 from typing import Literal
 
 import numpy as np
@@ -137,7 +139,8 @@ p[:5]
 # %%
 def cross_entropy(y, p):
     """Mean negative log-likelihood of the true classes, in nats."""
-    return -np.mean(np.where(y == 1, np.log(p), np.log(1 - p)))
+    of_the_truth = np.where(y == 1, p, 1 - p)
+    return -np.mean(np.log(of_the_truth))
 
 
 cross_entropy(y["train"], p)

@@ -15,6 +15,8 @@
 # ---
 
 # %% tags=["context"]
+import medkit  # first, as it keeps a warning of fastai's import quiet
+
 import time
 from typing import Literal
 
@@ -23,6 +25,7 @@ import pandas as pd
 import torch
 from fastai.vision.all import CategoryBlock, DataBlock, ImageBlock, IndexSplitter, PILImage
 from fastai.vision.all import vision_learner
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -304,8 +307,9 @@ say(f"Pre-training ({which} weights, {seen_side} pixels a side): {lines}." if ga
 flat = {part: stack.reshape(len(stack), -1) / 255 for part, stack in data.X.items()}
 first = y if not data.multi_label else {part: codes[:, 0] for part, codes in y.items()}
 components = min(50, *flat["train"].shape)
+machine = CalibratedClassifierCV(SVC(), ensemble=False)  # so that it gives probabilities
 candidates = [make_pipeline(PCA(components, random_state=0), model).fit(flat["train"], first["train"])
-              for model in (LogisticRegression(max_iter=2000), SVC(probability=True, random_state=0))]
+              for model in (LogisticRegression(max_iter=2000), machine)]
 
 
 def on_valid(model):

@@ -78,10 +78,13 @@ def run(path):
     """Run a lesson with its defaults, keep its time, and give the notebook with outputs."""
     from nbclient import NotebookClient
 
+    from .report.record import drop_progress
+
     notebook = lessons.compose(path)
     start = time.perf_counter()
     NotebookClient(notebook, timeout=1800, kernel_name="python3", extra_arguments=["--log-level=ERROR"]).execute(cwd=str(path.parent))
     keep_timing(path, time.perf_counter() - start, notebook)
+    drop_progress(notebook)
     fresh = lessons.compose(path)  # its head now quotes the time
     for cell, executed in zip(fresh.cells, notebook.cells):
         if cell.cell_type == "code":

@@ -134,7 +134,8 @@ def from_hospital(size, seed):
     from .split import by_patient
 
     batches = list(admit(ADMITTED, seed).batches(200))
-    taken = [cohort.xray(size) for cohort in tqdm(batches, desc="X-rays", unit_scale=200, unit="film", leave=False)]
+    lettered = size >= 64  # on fewer pixels the marker would cover the lung
+    taken = [cohort.xray(size, marker=lettered) for cohort in tqdm(batches, desc="X-rays", unit_scale=200, unit="film", leave=False)]
     X = np.concatenate([t.images for t in taken])[..., None]
     y = np.concatenate([t.labels["pneumonia"] for t in taken]).astype(np.int64)
     patients = seen_patients(batches)

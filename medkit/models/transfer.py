@@ -1,6 +1,8 @@
 """Networks that start from what they learned elsewhere. Explained in lesson 3."""
 
+from contextlib import redirect_stdout
 from functools import cache
+from io import StringIO
 from pathlib import Path
 
 import torch
@@ -47,7 +49,8 @@ def find_weights(arch):
     if arch not in ARCHS:
         raise unknown("architecture", arch, ARCHS)
     try:
-        get_model(arch, weights="DEFAULT", progress=False)
+        with redirect_stdout(StringIO()):  # torch names a path of this machine
+            get_model(arch, weights="DEFAULT")
     except (OSError, RuntimeError) as error:
         reason = str(error).strip("<>")
         other = "the weights that ship with medkit" if SHIPPED.exists() else "random weights"

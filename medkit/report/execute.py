@@ -7,7 +7,7 @@ from pathlib import Path
 from .. import lessons
 from ..files import written_whole
 from . import parameters, render
-from .record import figures
+from .record import drop_progress, figures
 
 
 @dataclass
@@ -54,7 +54,7 @@ def run(task, out, progress=True):
     notebook = lessons.compose(lessons.find(task.lesson), "report")
     with written_whole(Path(out) / f"{task.stem}.ipynb") as aside:
         task.error = execute(notebook, task, aside, progress)
-        notebook = read_back(aside)
+        notebook = tidy(aside)
     task.seconds = round(time.perf_counter() - start, 1)
     task.status = "failed" if task.error else "done"
     task.figures, task.warnings = figures(notebook), stderr_lines(notebook)
@@ -77,14 +77,16 @@ def execute(notebook, task, path, progress):
     return None
 
 
-def read_back(path):
-    """Read the notebook that papermill saved."""
+def tidy(path):
+    """Take the progress bars out of the notebook that papermill saved, and give it."""
     import nbformat
 
-    return nbformat.read(str(path), as_version=4)
+    notebook = drop_progress(nbformat.read(str(path), as_version=4))
+    nbformat.write(notebook, str(path))
+    return notebook
 
 
 def stderr_lines(notebook):
-    """Count the lines that cells wrote to standard error, progress bars left out."""
+    """Count the lines that cells wrote to standard error."""
     streams = [o.text for c in notebook.cells for o in c.get("outputs", []) if o.get("name") == "stderr"]
-    return sum(1 for text in streams for line in text.splitlines() if line.strip() and "\r" not in line)
+    return sum(1 for text in streams for line in text.splitlines() if line.strip())

@@ -1,9 +1,11 @@
 """What a notebook says of itself, in its own outputs: figures, and what they were made with."""
 
 import math
+import re
 
 FIGURE = "application/vnd.medkit.figure+json"
 PROVENANCE = "application/vnd.medkit.provenance+json"
+BAR = re.compile(r"\d+%\||\d+\S* \[\d+:\d\d, ")  # "40%|####" or "12it [00:03, "
 PACKAGES = ("medkit", "torch", "torchvision", "fastai", "scikit-learn", "numpy", "pandas", "matplotlib")
 
 
@@ -114,6 +116,25 @@ def outputs_of(notebook, kind):
         for output in cell.get("outputs", []):
             if kind in output.get("data", {}):
                 yield output["data"][kind]
+
+
+def drop_progress(notebook):
+    """Take the progress bars off a notebook's standard error; what else stands there is kept, in one piece a cell."""
+    import nbformat
+
+    for cell in notebook.cells:
+        outputs = cell.get("outputs", [])
+        kept = [o for o in outputs if o.get("name") != "stderr"]
+        said = without_bars("".join(o.text for o in outputs if o.get("name") == "stderr"))
+        if len(kept) < len(outputs):
+            cell.outputs = kept + ([nbformat.v4.new_output("stream", name="stderr", text=said)] if said else [])
+    return notebook
+
+
+def without_bars(text):
+    """Show text as a terminal would (what follows the last carriage return), less tqdm's bars."""
+    lines = [line.rpartition("\r")[2] for line in text.split("\n")]
+    return "\n".join(line for line in lines if line.strip() and not BAR.search(line))
 
 
 def figures(notebook):

@@ -36,6 +36,11 @@ import sys
 import matplotlib.pyplot as plt
 from medkit import plots
 print("a warning", file=sys.stderr)
+from tqdm import tqdm
+for _ in tqdm(range(3)):
+    pass
+for _ in tqdm(range(3), leave=False):
+    pass
 fig, ax = plt.subplots()
 ax.plot([seed, 1])
 plots.show(fig, "A line & more, drawn for the test.")
@@ -91,6 +96,7 @@ def check_pages(out):
     assert "no such &lt;thing&gt;" in index and "0.400 to 0.900" in index and "1 done, 2 failed" in index
     assert not re.search(r"""(src|href)=["']https?://|<script|@import|url\(http""", page + index)
     assert 'alt="A line &amp; more, drawn for the test."' in page and "<math" in page and "$HOME" in page
+    assert "it/s" not in page and page.count("Messages on standard error") == 1
     assert "a warning" in page and "The score is 2." in page and "torch" in page and "T &lt;b&gt;&amp;" in page
     assert 'role="alert"' in (out / "02_bad.html").read_text()
     nbformat.validate(nbformat.read(out / "01_good.ipynb", as_version=4))
