@@ -1,3 +1,4 @@
+# make       set up .venv
 # make run   run the lessons, write reports/<date>/index.html
 # make test  all checks
 # make lab   JupyterLab on working copies in my-notebooks/
@@ -6,7 +7,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 OUT ?= reports/$(shell date +%Y-%m-%d_%H%M%S)
 
-.PHONY: run test lab build
+.PHONY: setup run test lab build
+setup: .venv/ready
+	@echo "Ready. Next: make lab, make run or make test"
+
 run: .venv/ready
 	@$(BIN)/medkit run --out $(OUT)
 

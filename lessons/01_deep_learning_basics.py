@@ -52,7 +52,7 @@ seed: int = 0  # which split, which starting weights
 # into three groups: we learn from the first (*training*), choose with the second (*validation*), and look
 # at the third (*test*) once, at the end.
 
-# %% tags=["context"]
+# %% tags=["context", "nbval-check-output"]
 table = tables.load(dataset, outcome=outcome, seed=seed)
 pd.DataFrame({part: np.bincount(y) for part, y in table.y.items()}, index=table.classes)
 
@@ -437,7 +437,7 @@ def _(relu):
     assert np.all(relu(np.array([-1.0, -3.0])) == 0), "A negative number should become 0."
     assert np.all(relu(np.array([0.5, 2.0])) == [0.5, 2.0]), "A positive number should stay as it is."
 
-# %% tags=["exercise"]
+# %% tags=["exercise", "nbval-check-output"]
 def relu(z):
     ### BEGIN SOLUTION
     return np.maximum(z, 0)
@@ -468,7 +468,7 @@ def _(answer):
     assert answer > 0, "A loss is never negative."
     assert np.isclose(answer, -np.log(0.1), atol=0.005), "Which probability did the model give to what happened?"
 
-# %% tags=["exercise"]
+# %% tags=["exercise", "nbval-check-output"]
 ### BEGIN SOLUTION
 surprise = -np.log(1 - 0.9)
 ### END SOLUTION
@@ -498,7 +498,7 @@ def _(gradient):
     assert not np.allclose(found, [-0.5, 0.5]), "Take the mean over patients, not the sum."
     assert np.allclose(found, [-0.25, 0.25]), "For two patients it should be [-0.25, 0.25]."
 
-# %% tags=["exercise"]
+# %% tags=["exercise", "nbval-check-output"]
 def gradient(X, y, p):
     ### BEGIN SOLUTION
     return X.T @ (p - y) / len(y)
@@ -530,7 +530,7 @@ def _(scale):
     assert np.allclose(train_part, [[-1], [1]]), "The training patients should have mean 0 and standard deviation 1."
     assert np.allclose(test_part, [[3]]), "A test patient is scaled by the training mean and standard deviation."
 
-# %% tags=["exercise"]
+# %% tags=["exercise", "nbval-check-output"]
 def scale(X_train, X_test):
     ### BEGIN SOLUTION
     mu, sigma = X_train.mean(axis=0), X_train.std(axis=0)
@@ -559,7 +559,7 @@ def _(my_sensitivity):
     assert np.isclose(my_sensitivity(truth, p, 0.5), 2 / 3), "Two of these three ill patients reach 0.5."
     assert np.isclose(my_sensitivity(truth, p, 0.95), 0), "Nobody reaches a threshold of 0.95."
 
-# %% tags=["exercise"]
+# %% tags=["exercise", "nbval-check-output"]
 def my_sensitivity(y, p, threshold):
     ### BEGIN SOLUTION
     return np.mean(p[y == 1] >= threshold)

@@ -62,7 +62,7 @@ seed: int = 0  # starting weights and draws
 # *simulated*, so that the lesson runs anywhere, and the truth is known. With `dataset=pneumoniamnist` they are real
 # children, in the official split. The lines below say which patients you are looking at.
 
-# %%
+# %% tags=["nbval-check-output"]
 data = images.load(dataset, size=size, seed=seed)
 for note in data.notes:
     print("-", note)
@@ -427,7 +427,7 @@ def _(places):
     assert places(28, 2, 0, 2) == 14, "A stride of 2 halves the side: 28 gives 14."
     assert places(7, 2, 0, 2) == 3, "The last place must fit whole: round down."
 
-# %% tags=["exercise"]
+# %% tags=["exercise", "nbval-check-output"]
 def places(side, kernel, padding, stride):
     ### BEGIN SOLUTION
     return (side + 2 * padding - kernel) // stride + 1
@@ -459,7 +459,7 @@ def _(pool):
     assert not np.allclose(pool(image), [[2.5, 2.25], [1.25, 1]]), "That is the mean; keep the largest."
     assert np.array_equal(pool(image), [[4, 9], [5, 1]]), "Keep the largest number of each square of 2 x 2."
 
-# %% tags=["exercise"]
+# %% tags=["exercise", "nbval-check-output"]
 def pool(image):
     ### BEGIN SOLUTION
     h, w = image.shape
@@ -491,7 +491,7 @@ def _(leaking):
     assert leaking(["a", "b", "b"], ["c"]) == set(), "Nobody stands in both here: the set should be empty."
     assert leaking(["a", "b", "b"], ["b", "c", "a", "a"]) == {"a", "b"}, "Patients a and b stand in both."
 
-# %% tags=["exercise"]
+# %% tags=["exercise", "nbval-check-output"]
 def leaking(train_patients, test_patients):
     ### BEGIN SOLUTION
     return set(train_patients) & set(test_patients)
@@ -522,7 +522,7 @@ def _(share):
     assert 0 <= share <= 1, "A share lies between 0 and 1."
     assert np.isclose(share, 47.5 / 237.5, atol=0.002), "Divide the true alarms by all alarms."
 
-# %% tags=["exercise"]
+# %% tags=["exercise", "nbval-check-output"]
 ### BEGIN SOLUTION
 true_alarms, false_alarms = 50 * 0.95, 950 * 0.20
 share = true_alarms / (true_alarms + false_alarms)
