@@ -62,8 +62,10 @@ seed: int = 0  # starting weights and draws
 # *simulated*, so that the lesson runs anywhere, and the truth is known. With `dataset=pneumoniamnist` they are real
 # children, in the official split. The lines below say which patients you are looking at.
 
-# %% tags=["nbval-check-output"]
+# %%
 data = images.load(dataset, size=size, seed=seed)
+
+# %% tags=["nbval-check-output"]
 for note in data.notes:
     print("-", note)
 data.counts()
@@ -166,7 +168,7 @@ plots.image_grid((255 * changed.clamp(0, 1)).permute(0, 2, 3, 1).numpy(), ["chan
                  heading="One image, augmented six times")
 
 # %%
-epochs, width, members = (16, 16, 1) if effort == "demo" else (40, 32, 5)
+epochs, width, members = (16, 16, 1) if effort == "demo" else (30, 32, 5)
 if data.multi_label:
     loss, target = nn.BCEWithLogitsLoss(), {p: codes.astype(np.float32) for p, codes in y.items()}
 else:
@@ -231,7 +233,7 @@ say(f"On validation images one look gives an AUROC of **{plain:.4f}**, five shif
 everything = len(y["train"])
 labels = [25, everything] if effort == "demo" else [25, 50, 100, 250, 1000, everything]
 labels = sorted({min(n, everything) for n in labels})
-draws, looks, side = (5, 640, 32) if effort == "demo" else (5, 6400, 64)
+draws, looks, side = (5, 640, 32) if effort == "demo" else (5, 3200, 64)
 
 
 def train_on(rows, weights, draw):
