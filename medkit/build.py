@@ -18,23 +18,27 @@ TARGETS = {"exercises": "exercises", "solutions": "solutions"}
 def build(root, *, execute=True, force=False):
     """Write `NN_topic.ipynb` (with outputs), `exercises/` and `solutions/` below a folder.
 
-    A lesson whose text has not changed keeps its file, byte for byte.
+    A lesson whose text has not changed keeps its file, byte for byte; one whose code has not changed keeps its outputs.
 
     Parameters
     ----------
     root : path
         The `notebooks` folder.
     execute : bool
-        Whether lessons that changed are run for their outputs.
+        Whether lessons whose code changed are run for their outputs.
     force : bool
         Run every lesson anew.
     """
     root = make_folder(root)
     for path in lessons.sources():
         target = root / f"{path.stem}.ipynb"
-        if execute and (force or not current(target, lessons.compose(path))):
+        if execute and (force or not current(target, lessons.compose(path), "code")):
             print(f"running {path.stem} ...", flush=True)
             write_notebook(target, run(path))
+    for path in lessons.sources():
+        target = root / f"{path.stem}.ipynb"
+        if target.exists() and not current(target, lessons.compose(path)):
+            write_notebook(target, with_outputs(lessons.compose(path), read(target)))
     for path in lessons.sources():  # headers and links may quote what was just measured
         for kind, sub in TARGETS.items():
             write_notebook(make_folder(root / sub) / f"{path.stem}.ipynb", lessons.compose(path, kind))
@@ -65,17 +69,22 @@ def save_picture(notebook, target, start):
                 return
 
 
-def current(target, fresh):
-    """Tell whether a built notebook has the text of a fresh composition."""
-    return target.exists() and texts(json.loads(target.read_text(encoding="utf-8"))) == texts(fresh)
+def read(path):
+    """Read a built notebook."""
+    import nbformat
+
+    return nbformat.read(str(path), as_version=4)
 
 
-def texts(notebook):
+def current(target, fresh, kind=""):
+    """Tell whether a built notebook has the text of a fresh composition (of its cells of one kind)."""
+    return target.exists() and texts(read(target), kind) == texts(fresh, kind)
+
+
+def texts(notebook, kind=""):
     """Give what must agree between a built notebook and its source: everything but outputs."""
-    def joined(cell):
-        return cell["source"] if isinstance(cell["source"], str) else "".join(cell["source"])
-
-    return [(c["id"], c["cell_type"], joined(c), c["metadata"].get("tags", [])) for c in notebook["cells"]]
+    return [(c.id, c.cell_type, c.source, c.metadata.get("tags", [])) for c in notebook.cells
+            if c.cell_type.startswith(kind)]
 
 
 def run(path):
@@ -89,10 +98,14 @@ def run(path):
     NotebookClient(notebook, timeout=1800, kernel_name="python3", extra_arguments=["--log-level=ERROR"]).execute(cwd=str(path.parent))
     keep_timing(path, time.perf_counter() - start, notebook)
     drop_progress(notebook)
-    fresh = lessons.compose(path)  # its head now quotes the time
-    for cell, executed in zip(fresh.cells, notebook.cells):
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = executed.outputs, executed.execution_count
+    return with_outputs(lessons.compose(path), notebook)  # its head now quotes the time
+
+
+def with_outputs(fresh, executed):
+    """Put the outputs of an executed notebook's code cells under the same cells of a fresh one."""
+    pairs = zip(*([c for c in n.cells if c.cell_type == "code"] for n in (fresh, executed)))
+    for cell, done in pairs:
+        cell.outputs, cell.execution_count = done.outputs, done.execution_count
     return fresh
 
 

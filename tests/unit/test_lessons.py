@@ -76,6 +76,17 @@ def test_building_twice_gives_the_same_bytes_and_runs_once(small, tmp_path, caps
     assert any("text/plain" in o.get("data", {}) for c in cells for o in c.get("outputs", []))
 
 
+def test_prose_that_changes_keeps_the_outputs(small, tmp_path, capsys):
+    build.build(tmp_path / "nb")
+    small.write_text(SMALL.replace("read_minutes: 1", "read_minutes: 7"))
+    lessons.read.cache_clear()
+    build.build(tmp_path / "nb")
+    text = (tmp_path / "nb" / "01_small.ipynb").read_text()
+    assert capsys.readouterr().out.count("running 01_small") == 1 and "about 7 minutes" in text
+    assert "versions:" in text
+    lessons.read.cache_clear()
+
+
 @pytest.mark.parametrize("word", ["1", "01", "01_deep_learning_basics", "deep_learning_basics"])
 def test_lessons_are_found_by_number_or_name(word):
     assert lessons.find(word).stem == "01_deep_learning_basics"
