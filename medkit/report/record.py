@@ -6,7 +6,7 @@ import re
 FIGURE = "application/vnd.medkit.figure+json"
 PROVENANCE = "application/vnd.medkit.provenance+json"
 BAR = re.compile(r"\d+%\||\d+\S* \[\d+:\d\d, ")  # "40%|####" or "12it [00:03, "
-PACKAGES = ("medkit", "torch", "torchvision", "fastai", "scikit-learn", "numpy", "pandas", "matplotlib")
+PACKAGES = ("medkit-notebooks", "torch", "torchvision", "fastai", "scikit-learn", "numpy", "pandas", "matplotlib")
 
 
 def record(name, value, low=None, high=None, unit=""):
