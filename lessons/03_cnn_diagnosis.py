@@ -341,7 +341,7 @@ found = {"AUROC": measured(macro_auroc),
          "ECE": measured(evaluate.macro(evaluate.ece))}
 base = evaluate.interval(macro_auroc, first["test"], p_base, who)
 plots.estimates(found | {"AUROC of the baseline": base}, "value (no unit)",
-                "The small network on test images")
+                f"The small network on test images of {data.name}")
 
 # %%
 record("test_auroc", found["AUROC"])
@@ -366,7 +366,7 @@ truth, chance = (m[:, 0] for m in evaluate.one_against_rest(y["test"], p_test))
 simple = evaluate.one_against_rest(first["test"], p_base)[1][:, 0]
 positive = data.classes[1 if len(data.classes) == 2 else 0]
 both = {"small network": chance, "baseline": simple}
-plots.discrimination(truth, both, f"'{positive}' on test images")
+plots.discrimination(truth, both, f"'{positive}': {data.name}")
 
 # %%
 plots.calibration(truth, both, f"Risk of '{positive}': is it calibrated?")

@@ -141,7 +141,7 @@ def from_hospital(size, seed):
     patients = seen_patients(batches)
     parts = by_patient(patients.index, y, seed=seed)
     note = (f"Simulated: {ADMITTED:,} patients of the virtual hospital. A score here is not a score on real patients.")
-    return ImageSet(HOSPITAL, ["no pneumonia", "pneumonia"], {p: X[r] for p, r in parts.items()},
+    return ImageSet(f"{HOSPITAL} (simulated)", ["no pneumonia", "pneumonia"], {p: X[r] for p, r in parts.items()},
                     {p: y[r] for p, r in parts.items()}, {p: patients.index.to_numpy()[r] for p, r in parts.items()},
                     notes=[note], groups={p: patients.iloc[r].reset_index(drop=True) for p, r in parts.items()})
 
