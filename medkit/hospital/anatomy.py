@@ -4,99 +4,12 @@ The chest is seen from the front. X grows to the image's right (the patient's
 left), Y grows downward, the origin lies at the middle of the thorax. Each
 function returns how many centimetres of one tissue the ray through each pixel
 crosses. Chord lengths of ellipsoids and cylinders are exact; ribs are helices
-around an elliptical cage.
-
-Lengths of a child's chest are given relative to an adult's cage, so that one
-set of formulas serves both.
+around an elliptical cage. The lengths, `b`, are those of ``physique.body``.
 """
 
 from functools import lru_cache
-from types import SimpleNamespace
 
 import numpy as np
-
-TRAITS = (
-    "shift_x shift_y tilt zoom stretch turn cage apex dome_right dome_left bow inspiration "
-    "depth fat wide_heart drop_heart knob hilum upper slope spacing first_rib rib_bone "
-    "clavicle clavicle_y scapula arm shoulder head_x head_y spine trachea bubble bubble_x "
-    "vessels tree tree_turn cloud_x cloud_y haze"
-).split()
-
-# Typical lengths in cm (angles in cm per radian for `slope`): (adult, child).
-SHAPE = {
-    "cage": (13.6, 13.6), "apex": (-12.0, -12.0), "dome": (8.6, 7.0), "sulcus": (4.2, 3.0),
-    "depth": (16.0, 16.0), "slope": (3.4, 1.9), "spacing": (2.5, 2.15), "neck": (6.4, 7.0),
-    "shoulder": (-16.5, -16.5), "head": (-25.0, -17.0), "view": (16.8, 14.4), "center": (0.6, 0.3),
-    "heart": (1.0, 1.12), "heart_y": (4.6, 2.6), "upper": (2.0, 2.6), "first_rib": (-10.6, -10.2),
-    "clavicle_y": (-8.8, -9.6), "wall": (3.0, 2.6), "arch": (1.9, 1.3), "turn": (0.5, 0.7), "bell": (2.3, 2.0), "thymus": (0.01, 3.6), "rim": (0.8, 2.6), "large": (0.5, 0.58), "rib_bone": (0.9, 1.35),
-}
-
-
-def body(latent, traits, view):
-    """Lengths of each patient's chest from the latent state and random traits.
-
-    Parameters
-    ----------
-    latent : DataFrame, n rows; see ``Cohort.latent``.
-    traits : dict of name to array (n,), standard normal, one for each of ``TRAITS``.
-    view : "adult" or "child".
-
-    Returns
-    -------
-    SimpleNamespace of float32 arrays (n, 1, 1), in cm unless a share.
-    """
-    child = view == "child"
-    t = SimpleNamespace(**traits)
-    s = SimpleNamespace(**{name: pair[child] for name, pair in SHAPE.items()})
-    ill = np.maximum((0.3 + 0.7 * latent.infection) * latent.pneumonia, 0.7 * latent.heart * latent.heart_failure).to_numpy()
-    fat = np.clip((latent.bmi.to_numpy() - 24) / 10, -0.6, 2) * (0.3 if child else 1)
-    smoker = np.clip(latent.pack_years.to_numpy() / 60, 0, 1) * (not child)
-    breath = 1.0 * t.inspiration - 1.3 * ill + 1.2 * smoker
-    b = {}
-    b["size"] = s.view * np.exp(0.07 * t.zoom - 0.13 * ill)
-    b["x"], b["y"] = (1.0 + ill) * t.shift_x, s.center + (1.0 + 0.5 * ill) * t.shift_y
-    b["tilt"], b["stretch"] = 0.035 * (1 + ill) * t.tilt, np.exp(0.05 * t.stretch)
-    b["turn"] = s.turn * (1 + ill) * t.turn
-    b["cage"] = s.cage * np.exp(0.04 * t.cage) * np.where(latent.female, 0.96, 1.02)
-    b["apex"] = s.apex + 0.5 * t.apex
-    b["dome_right"] = s.dome + 0.9 * breath + 0.4 * t.dome_right
-    b["dome_left"] = b["dome_right"] + 0.9 + 0.5 * t.dome_left
-    b["sulcus"] = s.sulcus * np.exp(0.15 * t.bow) * (1 - 0.45 * smoker)
-    b["depth"] = s.depth * np.exp(0.08 * t.depth) * (1 + 0.1 * smoker)
-    b["wall"] = s.wall * np.exp(0.15 * t.fat) + 1.6 * np.maximum(fat, -0.5)
-    b["fat"], b["female"] = fat, (latent.female & (not child)).to_numpy()
-    age = np.clip((latent.age.to_numpy() - 50) / 30, -1, 1.3) * (not child)
-    b["heart"] = s.heart * np.exp(0.05 * t.wide_heart + 0.03 * age + 0.5 * latent.heart.to_numpy() * (0.5 if child else 1) - 0.16)
-    b["heart_y"] = s.heart_y + 0.5 * t.drop_heart + 0.35 * breath
-    b["arch"] = s.arch * np.exp(0.1 * t.knob + 0.15 * age)
-    b["upper"] = s.upper * np.exp(0.13 * t.upper + 0.1 * ill)
-    b["thymus"] = s.thymus * np.exp(0.2 * t.knob + 0.2 * ill)
-    b["hilum"] = np.exp(0.3 * t.hilum + 0.3 * ill)
-    b["slope"], b["spacing"] = s.slope * np.exp(0.12 * t.slope), s.spacing * np.exp(0.05 * t.spacing)
-    b["first_rib"] = s.first_rib + b["apex"] - s.apex + 0.3 * t.first_rib
-    b["large"] = np.full(len(ill), s.large)
-    b["rim"] = s.rim * np.exp(0.3 * t.cage)
-    b["bell"] = np.full(len(ill), s.bell)
-    b["bone"] = s.rib_bone * np.exp(0.25 * t.rib_bone - 0.15 * age * latent.female)
-    b["clavicle_y"], b["clavicle"] = s.clavicle_y + 0.9 * t.clavicle_y, 2.2 + 1.2 * t.clavicle
-    b["scapula"], b["arm"] = 1.2 * t.scapula, np.abs(0.25 + 0.2 * t.arm + child * (1.3 + 0.5 * t.arm))
-    b["neck"], b["shoulder"] = np.full(len(ill), s.neck), s.shoulder + 1.6 * t.shoulder
-    b["head_x"], b["head_y"] = 1.6 * t.head_x, s.head + 1.8 * t.head_y
-    b["spine"], b["trachea"] = np.exp(0.2 * t.spine), 0.3 * t.trachea
-    b["bubble"], b["bubble_x"] = 1.6 + 1.1 * t.bubble, 6.5 + 1.3 * t.bubble_x
-    b["vessels"] = np.exp(0.3 * t.vessels + 0.5 * latent.heart.to_numpy() * latent.heart_failure - 0.3 * smoker)
-    b["tree"], b["tree_turn"] = t.tree, 0.12 * t.tree_turn
-    b["ill"], b["motion"] = ill, np.full(len(ill), 0.25 + 0.2 * child)
-    b["cloud_x"], b["cloud_y"], b["haze"] = t.cloud_x, t.cloud_y, np.maximum(0, 0.05 + 0.07 * t.haze)
-    return SimpleNamespace(**{k: np.asarray(v, np.float32).reshape(-1, 1, 1) for k, v in b.items()})
-
-
-def cardiothoracic_ratio(b):
-    """Width of the heart over the inner width of the rib cage, array (n,)."""
-    left = 2.1 * b.heart + 6.45 * b.heart
-    right = 0.9 * b.heart + 3.2 * b.heart
-    return ((left + right) / (2 * 0.97 * b.cage)).ravel()
-
 
 def coordinates(b, size):
     """X and Y in cm of every pixel of a (size, size) image, two arrays (n, size, size)."""

@@ -100,7 +100,7 @@ def nodule(f, X, Y):
 
 def masks(b, f, X, Y, field, fill, fluid, edge):
     """Where each finding is seen, bool (n, 5, size, size) in the order of ``FINDINGS``."""
-    from .anatomy import cardiothoracic_ratio
+    from .physique import cardiothoracic_ratio
 
     large = cardiothoracic_ratio(b).reshape(-1, 1, 1) > b.large
     seen = [(fill > 0.15) & (fluid < 0.5) & field, (fluid > 0.5) & field, (heart(b, X, Y) > 0.5) & large,
