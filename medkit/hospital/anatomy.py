@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
+
 def coordinates(b, size):
     """X and Y in cm of every pixel of a (size, size) image, two arrays (n, size, size)."""
     g = (np.arange(size, dtype=np.float32) + 0.5) * 2 / size - 1
