@@ -66,8 +66,10 @@ def lungs(b, X, Y, left, hearts):
     """
     half = cage(b, Y)
     wall = half - np.abs(X)
-    deep = b.depth * np.sqrt(np.clip(1 - np.square(np.square(X / half)), 0, 1)) * np.sqrt(np.clip((Y - b.apex) / 9, 0.05, 1))
-    middle = b.upper + 0.5 * np.sin(0.45 * (Y - b.apex) + np.where(left, np.float32(0.8), 0)) + 2.2 * np.exp(np.minimum((b.apex - Y) / 1.5, 0)) + 0.05 * np.maximum(Y - b.heart_y, 0)
+    deep = np.sqrt(np.clip(1 - np.square(np.square(X / half)), 0, 1))
+    deep = b.depth * deep * np.sqrt(np.clip((Y - b.apex) / 9, 0.05, 1))
+    middle = b.upper + 0.5 * np.sin(0.45 * (Y - b.apex) + np.where(left, np.float32(0.8), 0))
+    middle = middle + 2.2 * np.exp(np.minimum((b.apex - Y) / 1.5, 0)) + 0.05 * np.maximum(Y - b.heart_y, 0)
     open_ = step((np.abs(X - b.turn) - middle + 0.6) / 1.3)
     knob = chord(X - b.turn, Y, 2.0, b.apex + 7.6, b.arch, b.arch)
     artery = chord(X - b.turn, Y, 2.3, b.apex + 11.2, 2.3, 3.6, 1.7)
@@ -128,10 +130,11 @@ def skeleton(b, X, Y):
     pedicle = np.exp(-np.square((np.abs(x) - 1.4) / 0.45)) * (0.5 + 0.5 * disc) * 0.5
     a = np.abs(X - b.turn)
     line = b.clavicle_y - b.clavicle * np.sin(np.clip((a - 2) / 13, 0, 1) * 1.9) - 0.05 * a
-    clavicle = np.sqrt(np.maximum(1 - np.square((Y - line) / (0.7 + 0.012 * a)), 0)) * step(a - 1.2) * step((17 - a) / 2)
+    clavicle = np.sqrt(np.maximum(1 - np.square((Y - line) / (0.7 + 0.012 * a)), 0))
+    clavicle = clavicle * step(a - 1.2) * step((17 - a) / 2)
     out = np.abs(X) - b.cage + 2.2 - b.scapula
-    blade = step(out - 0.22 * (Y + 3)) * step((b.apex + 16 - Y + 0.8 * out) / 2.5) * step((Y - b.apex - 0.5 + 0.3 * out) / 1.5)
-    blade = 0.28 * blade * step((8 - out) / 2)
+    blade = step(out - 0.22 * (Y + 3)) * step((b.apex + 16 - Y + 0.8 * out) / 2.5)
+    blade = 0.28 * (blade * step((Y - b.apex - 0.5 + 0.3 * out) / 1.5)) * step((8 - out) / 2)
     ball = chord(np.abs(X), Y, b.cage + 3.0, b.shoulder + 6.6, 2.3, 2.3) * 0.12
     shaft = np.minimum(limb(b, X, Y, 1.15), 1.2) * 0.6
     jaw = np.clip(chord(X, Y, b.head_x, b.head_y + 0.5, 6.0, 4.8, 1.0), 0, 1) * 0.9
@@ -144,7 +147,8 @@ def airways(b, X, Y):
     pipe = np.sqrt(np.maximum(0.8 - x * x, 0)) * 2 * step((carina - Y) / 1.0) * step((Y - b.apex + 8) / 4)
     branch = np.abs(x) * 0.75 + carina - 0.4
     main = np.sqrt(np.maximum(0.3 - np.square((Y - branch) * 0.75), 0)) * step((4.2 - np.abs(x)) / 2) * 1.6
-    bubble = chord(X, Y, b.bubble_x, b.dome_left + 2.4, 1.7 * np.maximum(b.bubble, 0.1), np.maximum(b.bubble, 0.1)) * (b.bubble > 0.5)
+    high = np.maximum(b.bubble, 0.1)
+    bubble = chord(X, Y, b.bubble_x, b.dome_left + 2.4, 1.7 * high, high) * (b.bubble > 0.5)
     return 1.2 * pipe + main + 0.6 * bubble
 
 
