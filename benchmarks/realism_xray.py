@@ -11,7 +11,7 @@ between illness and film quality (``quality_follows_illness=False``).
 
 No real patient is used in training on the simulation. But the simulator was developed with them: how
 films of ill children look (contrast, sharpness, posture) was matched by hand to statistics by class of the
-real training images, and three versions were checked on the real validation images. Most of the transfer
+real training images, and three versions were checked on the real validation images. Much of the transfer
 rests on that look: see `validation` in the row that this command writes.
 """
 
