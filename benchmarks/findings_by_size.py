@@ -19,12 +19,12 @@ from medkit.models.cnn import SmallCNN, pixel_scale, to_tensor
 
 
 def films(finding, n, size, seed):
-    """Half patients with the finding, half without, in turn: images (n, size, size, 1), labels (n,)."""
+    """Half patients with the finding, half without, shuffled: images (n, size, size, 1), labels (n,)."""
     cohort = admit(30 * n, seed)
     there = cohort.latent[finding].to_numpy()
     half = min(n // 2, there.sum())
     rows = np.concatenate([np.flatnonzero(there)[:half], np.flatnonzero(~there)[:half]])
-    cohort.latent = cohort.latent.iloc[np.sort(rows)]
+    cohort.latent = cohort.latent.iloc[np.random.default_rng(0).permutation(rows)]
     taken = take(cohort, size, marker=False)
     return taken.images[..., None], taken.labels[finding].to_numpy().astype(np.int64)
 
