@@ -12,3 +12,5 @@ __version__ = "0.1.0"
 # fastai still calls torch.jit, and says so on standard error, with a path, in the first cell.
 warnings.filterwarnings("ignore", message=r".*torch\.jit", category=FutureWarning)
 warnings.filterwarnings("ignore", message=r".*torch\.jit", category=DeprecationWarning)
+# pooch asks tqdm for a notebook widget that we do not need.
+warnings.filterwarnings("ignore", message="IProgress not found")

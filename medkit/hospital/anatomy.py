@@ -4,98 +4,12 @@ The chest is seen from the front. X grows to the image's right (the patient's
 left), Y grows downward, the origin lies at the middle of the thorax. Each
 function returns how many centimetres of one tissue the ray through each pixel
 crosses. Chord lengths of ellipsoids and cylinders are exact; ribs are helices
-around an elliptical cage.
-
-Lengths of a child's chest are given relative to an adult's cage, so that one
-set of formulas serves both.
+around an elliptical cage. The lengths, `b`, are those of ``physique.body``.
 """
 
 from functools import lru_cache
-from types import SimpleNamespace
 
 import numpy as np
-
-TRAITS = (
-    "shift_x shift_y tilt zoom stretch turn cage apex dome_right dome_left bow inspiration "
-    "depth fat wide_heart drop_heart knob hilum upper slope spacing first_rib rib_bone "
-    "clavicle clavicle_y scapula arm shoulder head_x head_y spine trachea bubble bubble_x "
-    "vessels tree tree_turn cloud_x cloud_y haze"
-).split()
-
-# Typical lengths in cm (angles in cm per radian for `slope`): (adult, child).
-SHAPE = {
-    "cage": (13.6, 13.6), "apex": (-12.0, -12.0), "dome": (8.6, 7.0), "sulcus": (4.2, 3.0),
-    "depth": (16.0, 16.0), "slope": (3.4, 1.9), "spacing": (2.5, 2.15), "neck": (6.4, 7.0),
-    "shoulder": (-16.5, -16.5), "head": (-25.0, -17.0), "view": (16.8, 14.4), "center": (0.6, 0.3),
-    "heart": (1.0, 1.12), "heart_y": (4.6, 2.6), "upper": (2.0, 2.6), "first_rib": (-10.6, -10.2),
-    "clavicle_y": (-8.8, -9.6), "wall": (3.0, 2.6), "arch": (1.9, 1.3), "turn": (0.5, 0.7), "bell": (2.3, 2.0), "thymus": (0.01, 3.6), "rim": (0.8, 2.6), "large": (0.5, 0.58), "rib_bone": (0.9, 1.35),
-}
-
-
-def body(latent, traits, view):
-    """Lengths of each patient's chest from the latent state and random traits.
-
-    Parameters
-    ----------
-    latent : DataFrame, n rows; see ``Cohort.latent``.
-    traits : dict of name to array (n,), standard normal, one for each of ``TRAITS``.
-    view : "adult" or "child".
-
-    Returns
-    -------
-    SimpleNamespace of float32 arrays (n, 1, 1), in cm unless a share.
-    """
-    child = view == "child"
-    t = SimpleNamespace(**traits)
-    s = SimpleNamespace(**{name: pair[child] for name, pair in SHAPE.items()})
-    ill = np.maximum((0.3 + 0.7 * latent.infection) * latent.pneumonia, 0.7 * latent.heart * latent.heart_failure).to_numpy()
-    fat = np.clip((latent.bmi.to_numpy() - 24) / 10, -0.6, 2) * (0.3 if child else 1)
-    smoker = np.clip(latent.pack_years.to_numpy() / 60, 0, 1) * (not child)
-    breath = 1.0 * t.inspiration - 1.3 * ill + 1.2 * smoker
-    b = {}
-    b["size"] = s.view * np.exp(0.07 * t.zoom - 0.13 * ill)
-    b["x"], b["y"] = (1.0 + ill) * t.shift_x, s.center + (1.0 + 0.5 * ill) * t.shift_y
-    b["tilt"], b["stretch"] = 0.035 * (1 + ill) * t.tilt, np.exp(0.05 * t.stretch)
-    b["turn"] = s.turn * (1 + ill) * t.turn
-    b["cage"] = s.cage * np.exp(0.04 * t.cage) * np.where(latent.female, 0.96, 1.02)
-    b["apex"] = s.apex + 0.5 * t.apex
-    b["dome_right"] = s.dome + 0.9 * breath + 0.4 * t.dome_right
-    b["dome_left"] = b["dome_right"] + 0.9 + 0.5 * t.dome_left
-    b["sulcus"] = s.sulcus * np.exp(0.15 * t.bow) * (1 - 0.45 * smoker)
-    b["depth"] = s.depth * np.exp(0.08 * t.depth) * (1 + 0.1 * smoker)
-    b["wall"] = s.wall * np.exp(0.15 * t.fat) + 1.6 * np.maximum(fat, -0.5)
-    b["fat"], b["female"] = fat, (latent.female & (not child)).to_numpy()
-    age = np.clip((latent.age.to_numpy() - 50) / 30, -1, 1.3) * (not child)
-    b["heart"] = s.heart * np.exp(0.05 * t.wide_heart + 0.03 * age + 0.5 * latent.heart.to_numpy() * (0.5 if child else 1) - 0.16)
-    b["heart_y"] = s.heart_y + 0.5 * t.drop_heart + 0.35 * breath
-    b["arch"] = s.arch * np.exp(0.1 * t.knob + 0.15 * age)
-    b["upper"] = s.upper * np.exp(0.13 * t.upper + 0.1 * ill)
-    b["thymus"] = s.thymus * np.exp(0.2 * t.knob + 0.2 * ill)
-    b["hilum"] = np.exp(0.3 * t.hilum + 0.3 * ill)
-    b["slope"], b["spacing"] = s.slope * np.exp(0.12 * t.slope), s.spacing * np.exp(0.05 * t.spacing)
-    b["first_rib"] = s.first_rib + b["apex"] - s.apex + 0.3 * t.first_rib
-    b["large"] = np.full(len(ill), s.large)
-    b["rim"] = s.rim * np.exp(0.3 * t.cage)
-    b["bell"] = np.full(len(ill), s.bell)
-    b["bone"] = s.rib_bone * np.exp(0.25 * t.rib_bone - 0.15 * age * latent.female)
-    b["clavicle_y"], b["clavicle"] = s.clavicle_y + 0.9 * t.clavicle_y, 2.2 + 1.2 * t.clavicle
-    b["scapula"], b["arm"] = 1.2 * t.scapula, np.abs(0.25 + 0.2 * t.arm + child * (1.3 + 0.5 * t.arm))
-    b["neck"], b["shoulder"] = np.full(len(ill), s.neck), s.shoulder + 1.6 * t.shoulder
-    b["head_x"], b["head_y"] = 1.6 * t.head_x, s.head + 1.8 * t.head_y
-    b["spine"], b["trachea"] = np.exp(0.2 * t.spine), 0.3 * t.trachea
-    b["bubble"], b["bubble_x"] = 1.6 + 1.1 * t.bubble, 6.5 + 1.3 * t.bubble_x
-    b["vessels"] = np.exp(0.3 * t.vessels + 0.5 * latent.heart.to_numpy() * latent.heart_failure - 0.3 * smoker)
-    b["tree"], b["tree_turn"] = t.tree, 0.12 * t.tree_turn
-    b["ill"], b["motion"] = ill, np.full(len(ill), 0.25 + 0.2 * child)
-    b["cloud_x"], b["cloud_y"], b["haze"] = t.cloud_x, t.cloud_y, np.maximum(0, 0.05 + 0.07 * t.haze)
-    return SimpleNamespace(**{k: np.asarray(v, np.float32).reshape(-1, 1, 1) for k, v in b.items()})
-
-
-def cardiothoracic_ratio(b):
-    """Width of the heart over the inner width of the rib cage, array (n,)."""
-    left = 2.1 * b.heart + 6.45 * b.heart
-    right = 0.9 * b.heart + 3.2 * b.heart
-    return ((left + right) / (2 * 0.97 * b.cage)).ravel()
 
 
 def coordinates(b, size):
@@ -152,8 +66,10 @@ def lungs(b, X, Y, left, hearts):
     """
     half = cage(b, Y)
     wall = half - np.abs(X)
-    deep = b.depth * np.sqrt(np.clip(1 - np.square(np.square(X / half)), 0, 1)) * np.sqrt(np.clip((Y - b.apex) / 9, 0.05, 1))
-    middle = b.upper + 0.5 * np.sin(0.45 * (Y - b.apex) + np.where(left, np.float32(0.8), 0)) + 2.2 * np.exp(np.minimum((b.apex - Y) / 1.5, 0)) + 0.05 * np.maximum(Y - b.heart_y, 0)
+    deep = np.sqrt(np.clip(1 - np.square(np.square(X / half)), 0, 1))
+    deep = b.depth * deep * np.sqrt(np.clip((Y - b.apex) / 9, 0.05, 1))
+    middle = b.upper + 0.5 * np.sin(0.45 * (Y - b.apex) + np.where(left, np.float32(0.8), 0))
+    middle = middle + 2.2 * np.exp(np.minimum((b.apex - Y) / 1.5, 0)) + 0.05 * np.maximum(Y - b.heart_y, 0)
     open_ = step((np.abs(X - b.turn) - middle + 0.6) / 1.3)
     knob = chord(X - b.turn, Y, 2.0, b.apex + 7.6, b.arch, b.arch)
     artery = chord(X - b.turn, Y, 2.3, b.apex + 11.2, 2.3, 3.6, 1.7)
@@ -214,10 +130,11 @@ def skeleton(b, X, Y):
     pedicle = np.exp(-np.square((np.abs(x) - 1.4) / 0.45)) * (0.5 + 0.5 * disc) * 0.5
     a = np.abs(X - b.turn)
     line = b.clavicle_y - b.clavicle * np.sin(np.clip((a - 2) / 13, 0, 1) * 1.9) - 0.05 * a
-    clavicle = np.sqrt(np.maximum(1 - np.square((Y - line) / (0.7 + 0.012 * a)), 0)) * step(a - 1.2) * step((17 - a) / 2)
+    clavicle = np.sqrt(np.maximum(1 - np.square((Y - line) / (0.7 + 0.012 * a)), 0))
+    clavicle = clavicle * step(a - 1.2) * step((17 - a) / 2)
     out = np.abs(X) - b.cage + 2.2 - b.scapula
-    blade = step(out - 0.22 * (Y + 3)) * step((b.apex + 16 - Y + 0.8 * out) / 2.5) * step((Y - b.apex - 0.5 + 0.3 * out) / 1.5)
-    blade = 0.28 * blade * step((8 - out) / 2)
+    blade = step(out - 0.22 * (Y + 3)) * step((b.apex + 16 - Y + 0.8 * out) / 2.5)
+    blade = 0.28 * (blade * step((Y - b.apex - 0.5 + 0.3 * out) / 1.5)) * step((8 - out) / 2)
     ball = chord(np.abs(X), Y, b.cage + 3.0, b.shoulder + 6.6, 2.3, 2.3) * 0.12
     shaft = np.minimum(limb(b, X, Y, 1.15), 1.2) * 0.6
     jaw = np.clip(chord(X, Y, b.head_x, b.head_y + 0.5, 6.0, 4.8, 1.0), 0, 1) * 0.9
@@ -230,7 +147,8 @@ def airways(b, X, Y):
     pipe = np.sqrt(np.maximum(0.8 - x * x, 0)) * 2 * step((carina - Y) / 1.0) * step((Y - b.apex + 8) / 4)
     branch = np.abs(x) * 0.75 + carina - 0.4
     main = np.sqrt(np.maximum(0.3 - np.square((Y - branch) * 0.75), 0)) * step((4.2 - np.abs(x)) / 2) * 1.6
-    bubble = chord(X, Y, b.bubble_x, b.dome_left + 2.4, 1.7 * np.maximum(b.bubble, 0.1), np.maximum(b.bubble, 0.1)) * (b.bubble > 0.5)
+    high = np.maximum(b.bubble, 0.1)
+    bubble = chord(X, Y, b.bubble_x, b.dome_left + 2.4, 1.7 * high, high) * (b.bubble > 0.5)
     return 1.2 * pipe + main + 0.6 * bubble
 
 

@@ -138,7 +138,8 @@ class _Recording:
         theta = rng.uniform(1, 3) * (1 + task * rng.uniform(0.2, 1)) * (1 + ill)
         beta = rng.uniform(2, 5) * (1 + task * rng.uniform(0, 0.5))
         parts = [("O1", 0.65, pace, 0.8, alpha), ("O2", 0.65, pace, 0.8, alpha), ("Pz", 0.8, pace, 1, 0.5 * alpha),
-                 ("Fz", 0.6, 6, 0.8, theta), ("F3", 0.6, 20, 4, beta), ("F4", 0.6, 20, 4, beta), ("Cz", 1.4, 18, 4, 0.8 * beta)]
+                 ("Fz", 0.6, 6, 0.8, theta), ("F3", 0.6, 20, 4, beta), ("F4", 0.6, 20, 4, beta),
+                 ("Cz", 1.4, 18, 4, 0.8 * beta)]
         shared = self._noise(1, np.exp(-0.5 * ((self.f - pace) / 0.8) ** 2))
         total = np.zeros((19, len(self.t)))
         for place, width, at, spread, size in parts:

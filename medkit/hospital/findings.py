@@ -36,7 +36,8 @@ def lesions(latent, traits, view):
     sick = latent.pneumonia.to_numpy()
     strength = np.clip(0.3 + 0.6 * latent.infection.to_numpy() + 0.25 * t.visible, 0.05, 1.2) * sick
     kind = norm.cdf(t.pattern)[:, None] > ((0.3, 0.6) if view == "child" else (0.5, 0.75))
-    f = {"lobar": ~kind[:, 0] * strength, "diffuse": (kind[:, 0] & ~kind[:, 1]) * strength, "net": kind[:, 1] * strength}
+    f = {"lobar": ~kind[:, 0] * strength, "diffuse": (kind[:, 0] & ~kind[:, 1]) * strength,
+         "net": kind[:, 1] * strength}
     f["focal"] = f["lobar"] + 0.5 * (f["diffuse"] + f["net"]) * (t.dense > 0)
     f["x1"], f["y1"] = np.where(t.lobe_side > -0.2, -1, 1) * (7 + 1.8 * t.lobe_x), 2.5 + 4 * t.lobe_y
     f["x2"], f["y2"] = np.where(t.lobe2_x > 0, 7, -7) + 1.5 * t.lobe_x, 2 + 4 * t.lobe2_y
@@ -51,7 +52,8 @@ def lesions(latent, traits, view):
     f["ptx_left"] = t.ptx_side > 0
     f["edema"] = (latent.heart_failure * latent.heart).to_numpy() * np.clip(0.30 + 0.2 * t.edema, 0, 0.7)
     f["band"], f["band_left"] = np.maximum(t.band - 0.8, 0), t.band_side > 0
-    return SimpleNamespace(**{k: np.asarray(v, bool if v.dtype == bool else np.float32).reshape(-1, 1, 1) for k, v in f.items()})
+    return SimpleNamespace(**{k: np.asarray(v, bool if v.dtype == bool else np.float32).reshape(-1, 1, 1)
+                              for k, v in f.items()})
 
 
 def texture(b, X, Y, which, fine=20.0):
@@ -100,7 +102,7 @@ def nodule(f, X, Y):
 
 def masks(b, f, X, Y, field, fill, fluid, edge):
     """Where each finding is seen, bool (n, 5, size, size) in the order of ``FINDINGS``."""
-    from .anatomy import cardiothoracic_ratio
+    from .physique import cardiothoracic_ratio
 
     large = cardiothoracic_ratio(b).reshape(-1, 1, 1) > b.large
     seen = [(fill > 0.15) & (fluid < 0.5) & field, (fluid > 0.5) & field, (heart(b, X, Y) > 0.5) & large,

@@ -77,7 +77,8 @@ BNP        log     300    1.20   5 20000   0 .95 .95 BNP     heart .70 kidney .2
 """
 _FOLLOWS = {
     "SysABP": {"HR": -.05}, "DiasABP": {"SysABP": .50, "HR": .25}, "MAP": {"SysABP": .55, "DiasABP": .5},
-    "NISysABP": {"SysABP": .85}, "NIDiasABP": {"DiasABP": .65, "NISysABP": .3}, "NIMAP": {"NISysABP": .45, "NIDiasABP": .65},
+    "NISysABP": {"SysABP": .85}, "NIDiasABP": {"DiasABP": .65, "NISysABP": .3},
+    "NIMAP": {"NISysABP": .45, "NIDiasABP": .65},
     "PaCO2": {"RespRate": -.25}, "SaO2": {"PaO2": .35}, "HCO3": {"PaCO2": .50}, "pH": {"HCO3": .60, "PaCO2": -.65},
     "Creatinine": {"BUN": .45}, "Platelets": {"WBC": .25}, "AST": {"ALT": .88}, "ALP": {"ALT": .20},
     "Bilirubin": {"ALT": .20}, "HCT": {"HCO3": .05}, "Cholesterol": {"Albumin": .35, "HCT": .2},

@@ -6,7 +6,7 @@ from scipy.stats import chi2, spearmanr
 
 from medkit.hospital import admit, genes
 from medkit.hospital.latent import SYSTEMS
-from medkit.hospital.treatment import ARMS
+from medkit.hospital.treatment import ARMS, iwpc_root_dose
 
 N = 20_000
 
@@ -194,3 +194,12 @@ def test_anticoagulant_dose_response(cohort):
     np.testing.assert_allclose(right["inr"], 2.5)
     assert right["risk"].max() < min(low["risk"].min(), high["risk"].min())
     assert not (right["harmed"] & ~high["harmed"]).any()  # the same luck under every dose
+
+
+def test_the_published_dose_of_one_patient_by_hand():
+    one = pd.DataFrame({"decade": [6], "height": [170.0], "weight": [70.0], "vkorc1": ["A/G"], "cyp2c9": ["*1/*3"],
+                        "race": ["White"], "inducer": [0], "amiodarone": [1]})
+    by_hand = 5.6044 - 6 * 0.2614 + 170 * 0.0087 + 70 * 0.0128 - 0.8677 - 0.9357 - 0.5503
+    assert iwpc_root_dose(one)[0] == pytest.approx(by_hand)
+    unknown = one.assign(vkorc1=None, cyp2c9="*5/*6", race=None)
+    assert iwpc_root_dose(unknown)[0] == pytest.approx(by_hand + 0.8677 + 0.9357 - 0.4854 - 0.2188 - 0.1032)

@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import cross_val_predict
 
-from medkit.hospital import admit, anatomy
+from medkit.hospital import admit, anatomy, physique
 from medkit.hospital.findings import FINDINGS
 from medkit.hospital.xray import draw, take, NAMES
 
@@ -75,7 +75,7 @@ def test_masks_lie_in_the_lungs(cohort, name):
     case = changed(cohort, infection=0.9, **{name: True})
     films = take(case, 64)
     traits = dict(zip(NAMES, draw(case.latent).T))
-    b = anatomy.body(case.latent, traits, "adult")
+    b = physique.body(case.latent, traits, "adult")
     X, Y = anatomy.coordinates(b, 64)
     _, lungs, _ = anatomy.lungs(b, X, Y, X > 0, anatomy.heart(b, X, Y))
     seen = mask(films, name)
@@ -87,19 +87,19 @@ def test_heart_grows_with_heart_failure(cohort):
     ratio = []
     for heart in (0.0, 0.4, 0.8):
         latent = changed(cohort, heart=heart).latent
-        ratio.append(anatomy.cardiothoracic_ratio(anatomy.body(latent, dict(zip(NAMES, draw(latent).T)), "adult")))
+        ratio.append(physique.cardiothoracic_ratio(physique.body(latent, dict(zip(NAMES, draw(latent).T)), "adult")))
     assert (ratio[0] < ratio[1]).all() and (ratio[1] < ratio[2]).all()
     assert 0.38 < ratio[0].mean() < 0.5 < ratio[2].mean() < 0.75
 
 
 def test_cardiothoracic_ratio_is_what_the_drawing_shows(cohort):
     latent = changed(cohort).latent
-    b = anatomy.body(latent, dict(zip(NAMES, draw(latent).T)), "adult")
+    b = physique.body(latent, dict(zip(NAMES, draw(latent).T)), "adult")
     X, Y = anatomy.coordinates(b, 224)
     width = [np.ptp(x[h > 0.3]) for x, h in zip(X, anatomy.heart(b, X, Y))]
     chest = 2 * np.nanmax(anatomy.cage(b, Y), axis=(1, 2))
-    assert np.corrcoef(width / chest, anatomy.cardiothoracic_ratio(b))[0, 1] > 0.9
-    assert np.abs(width / chest - anatomy.cardiothoracic_ratio(b)).mean() < 0.03
+    assert np.corrcoef(width / chest, physique.cardiothoracic_ratio(b))[0, 1] > 0.9
+    assert np.abs(width / chest - physique.cardiothoracic_ratio(b)).mean() < 0.03
 
 
 def test_fluid_and_pneumonia_are_denser_and_free_air_is_darker(cohort):
@@ -140,3 +140,24 @@ def test_classes_overlap_but_can_be_learned():
     y = films.labels["pneumonia"].to_numpy()
     guess = cross_val_predict(LogisticRegression(C=0.01, max_iter=100), x, y, method="decision_function", cv=3)
     assert 0.75 < roc_auc_score(y, guess) < 0.995
+
+
+def test_film_quality_follows_illness_only_when_asked(cohort):
+    ill, well = changed(cohort, pneumonia=True, infection=0.9), changed(cohort, pneumonia=False, infection=0.9)
+
+    def bodies(quality):
+        return [vars(physique.body(c.latent, dict(zip(NAMES, draw(c.latent).T)), "adult", quality)) for c in (ill, well)]
+
+    for quality in (True, False):
+        sick, sound = bodies(quality)
+        differ = {k for k in sick if not np.array_equal(sick[k], sound[k])}
+        assert differ >= {"hilum"} and ({"size", "tilt", "turn", "unwell", "dome_left"} <= differ) == quality
+        assert quality or differ == {"hilum"}
+
+
+def test_without_the_link_the_well_keep_their_films_and_the_ill_keep_their_labels(cohort):
+    linked, cut = (take(cohort, 64, quality_follows_illness=q) for q in (True, False))
+    unwell = (cohort.latent.pneumonia | cohort.latent.heart_failure).to_numpy()
+    same = (linked.images == cut.images).all((1, 2))
+    assert same[~unwell].all() and not same[unwell].any()
+    assert linked.labels.equals(cut.labels) and linked.masks.any((2, 3)).sum() > 0
