@@ -1,4 +1,4 @@
-"""The stays of the PhysioNet/CinC challenge 2012 (Silva et al. 2012, Computing in Cardiology 39:245-248), as they come."""
+"""The stays of the PhysioNet/CinC challenge 2012 as they come (Silva et al. 2012, Comput Cardiol 39:245-248)."""
 
 import csv
 import io
@@ -43,8 +43,9 @@ def rows_of(letter):
         odd = sorted(known ^ set(kept["stays"].tolist()))
         raise MedkitError(f"{archive} and Outcomes-{letter}.txt do not agree: stay {odd[0]} stands in one of them only "
                           f"({len(odd)} such stays). Are they of the same set?")
-    return pd.DataFrame({"patient": kept["stays"][kept["stay"]], "hour": kept["minute"] / 60,
-                         "variable": pd.Categorical.from_codes(kept["variable"], kept["variables"]), "value": kept["value"]})
+    variable = pd.Categorical.from_codes(kept["variable"], kept["variables"])
+    return pd.DataFrame({"patient": kept["stays"][kept["stay"]], "hour": kept["minute"] / 60, "variable": variable,
+                         "value": kept["value"]})
 
 
 def outcomes_of(letter):
@@ -73,8 +74,8 @@ def read_archive(archive):
     wrong = np.flatnonzero(filled & (np.isnan(value) | np.isnan(minute)))
     if len(wrong):
         bad = rows.iloc[wrong[0]]
-        raise MedkitError(f"{archive}, stay {list(texts)[stay[wrong[0]]]}: '{bad['time']},{bad['variable']},{bad['value']}' "
-                          "should be a time (HH:MM), a variable and a number.")
+        raise MedkitError(f"{archive}, stay {list(texts)[stay[wrong[0]]]}: '{bad['time']},{bad['variable']},"
+                          f"{bad['value']}' should be a time (HH:MM), a variable and a number.")
     return {"stays": np.array(list(texts), np.int64), "stay": stay[filled].astype(np.int32), "value": value[filled],
             "minute": minute[filled].astype(np.int32), "variable": rows["variable"].cat.codes.to_numpy()[filled],
             "variables": rows["variable"].cat.categories.to_numpy(str)}
@@ -86,8 +87,8 @@ def read_members(archive):
 
     try:
         with tarfile.open(archive) as tar:
-            files = (m for m in tqdm(tar, desc=archive.name, unit="stay", leave=False, delay=1) if m.name.endswith(".txt"))
-            texts = {Path(m.name).stem: tar.extractfile(m).read() for m in files}
+            members = tqdm(tar, desc=archive.name, unit="stay", leave=False, delay=1)
+            texts = {Path(m.name).stem: tar.extractfile(m).read() for m in members if m.name.endswith(".txt")}
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise MedkitError(f"{archive} is truncated or damaged ({error}). Remove it, and get it again: "
                           f"medkit data get {NAME}.") from None

@@ -63,7 +63,7 @@ def whas500():
 
 
 def gbsg2():
-    """Read 686 women with breast cancer; 1 stands for recurrence or death (Schumacher et al. 1994). Times are in days."""
+    """Read 686 women with breast cancer; 1 stands for recurrence or death (Schumacher et al. 1994). Times in days."""
     from sksurv.datasets import load_gbsg2
 
     X, fate = load_gbsg2()
@@ -100,5 +100,5 @@ def admitted(question, seed):
     from ..hospital import admit
 
     cohort = admit(ADMITTED[question], seed)
-    flags = cohort.patients.select_dtypes("bool").columns
-    return cohort.patients.astype({c: "category" for c in ("sex", "hospital")} | {c: int for c in flags}), cohort.outcome()
+    kinds = {"sex": "category", "hospital": "category"} | {c: int for c in cohort.patients.select_dtypes("bool")}
+    return cohort.patients.astype(kinds), cohort.outcome()

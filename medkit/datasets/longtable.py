@@ -14,23 +14,25 @@ from .tables import cells_filled, columns_there, numbers, read_frame
 
 STATIC = ["Age", "Gender", "Height", "Weight", "ICUType"]
 SUMMED = {"Urine"}  # volumes; of anything else several values in an hour are averaged
-# Variable: unit, lowest and highest value of a living patient. Our own bounds, set wide after a look at the ranges of set
-# a; what lies beyond is a slip of the pen or of a sensor (a pressure of 0 is a closed line, -17.8 °C is 0 °F).
+# Variable: unit, lowest and highest value of a living patient. Our own bounds, set wide after a look at the ranges of
+# set a; what lies beyond is a slip of the pen or of a sensor (a pressure of 0 is a closed line, -17.8 °C is 0 °F).
 SPEC = {
     "ALP": ("IU/L", 1, 5000), "ALT": ("IU/L", 1, 30000), "AST": ("IU/L", 1, 40000), "Albumin": ("g/dL", 0.5, 8),
     "BUN": ("mg/dL", 0.5, 300), "Bilirubin": ("mg/dL", 0.05, 80), "Cholesterol": ("mg/dL", 10, 1000),
-    "Creatinine": ("mg/dL", 0.05, 40), "DiasABP": ("mmHg", 5, 200), "FiO2": ("share", 0.2, 1), "GCS": ("points", 3, 15),
-    "Glucose": ("mg/dL", 10, 2500), "HCO3": ("mmol/L", 2, 60), "HCT": ("%", 5, 75), "HR": ("1/min", 10, 300),
-    "K": ("mmol/L", 1, 12), "Lactate": ("mmol/L", 0.1, 40), "MAP": ("mmHg", 15, 250), "MechVent": ("1 if ventilated", 0, 1),
-    "Mg": ("mmol/L", 0.2, 12), "NIDiasABP": ("mmHg", 5, 200), "NIMAP": ("mmHg", 15, 250), "NISysABP": ("mmHg", 20, 300),
-    "Na": ("mmol/L", 90, 190), "PaCO2": ("mmHg", 5, 150), "PaO2": ("mmHg", 10, 700), "Platelets": ("1000/µL", 1, 2500),
-    "RespRate": ("1/min", 1, 90), "SaO2": ("%", 20, 100), "SysABP": ("mmHg", 20, 300), "Temp": ("°C", 25, 44),
-    "TroponinI": ("µg/L", 0, 1000), "TroponinT": ("µg/L", 0, 100), "Urine": ("mL", 0, 3000), "WBC": ("1000/µL", 0.05, 600),
-    "Weight": ("kg", 25, 300), "pH": ("pH", 6.6, 8), "Age": ("years", 0, 120), "Gender": ("1 male", 0, 1),
-    "Height": ("cm", 120, 220), "ICUType": ("1 to 4", 1, 4)}
+    "Creatinine": ("mg/dL", 0.05, 40), "DiasABP": ("mmHg", 5, 200), "FiO2": ("share", 0.2, 1),
+    "GCS": ("points", 3, 15), "Glucose": ("mg/dL", 10, 2500), "HCO3": ("mmol/L", 2, 60), "HCT": ("%", 5, 75),
+    "HR": ("1/min", 10, 300), "K": ("mmol/L", 1, 12), "Lactate": ("mmol/L", 0.1, 40), "MAP": ("mmHg", 15, 250),
+    "MechVent": ("1 if ventilated", 0, 1), "Mg": ("mmol/L", 0.2, 12), "NIDiasABP": ("mmHg", 5, 200),
+    "NIMAP": ("mmHg", 15, 250), "NISysABP": ("mmHg", 20, 300), "Na": ("mmol/L", 90, 190), "PaCO2": ("mmHg", 5, 150),
+    "PaO2": ("mmHg", 10, 700), "Platelets": ("1000/µL", 1, 2500), "RespRate": ("1/min", 1, 90), "SaO2": ("%", 20, 100),
+    "SysABP": ("mmHg", 20, 300), "Temp": ("°C", 25, 44), "TroponinI": ("µg/L", 0, 1000),
+    "TroponinT": ("µg/L", 0, 100), "Urine": ("mL", 0, 3000), "WBC": ("1000/µL", 0.05, 600), "Weight": ("kg", 25, 300),
+    "pH": ("pH", 6.6, 8), "Age": ("years", 0, 120), "Gender": ("1 male", 0, 1), "Height": ("cm", 120, 220),
+    "ICUType": ("1 to 4", 1, 4)}
 # Variable, from, to, factor, shift: a value in the range is in another unit, or lacks its point.
-MENDS = [("pH", 660, 800, 0.01, 0), ("pH", 66, 80, 0.1, 0), ("Temp", 77, 111.2, 5 / 9, -160 / 9), ("FiO2", 20, 100, 0.01, 0),
-         ("Height", 48, 84, 2.54, 0), ("Height", 1.2, 2.2, 100, 0), ("Height", 305, 559, 1 / 2.54, 0)]
+MENDS = [("pH", 660, 800, 0.01, 0), ("pH", 66, 80, 0.1, 0), ("Temp", 77, 111.2, 5 / 9, -160 / 9),
+         ("FiO2", 20, 100, 0.01, 0), ("Height", 48, 84, 2.54, 0), ("Height", 1.2, 2.2, 100, 0),
+         ("Height", 305, 559, 1 / 2.54, 0)]
 
 
 def mended(rows):
@@ -81,7 +83,8 @@ def at_admission(rows, patients, hours):
     """Give the first known value of each variable of `STATIC` within `hours`: a frame with a row per patient."""
     rows = rows[rows["variable"].isin(STATIC) & (rows["hour"] < hours)].sort_values("hour", kind="stable")
     first = rows.drop_duplicates(["patient", "variable"]).assign(variable=lambda r: r["variable"].astype(str))
-    return first.pivot(index="patient", columns="variable", values="value").reindex(patients, columns=STATIC).reset_index(drop=True)
+    wide = first.pivot(index="patient", columns="variable", values="value")
+    return wide.reindex(patients, columns=STATIC).reset_index(drop=True)
 
 
 def read_long(path):
@@ -109,8 +112,8 @@ def found(folder, stem, needed=True):
     """Find a table by the stem of its name."""
     here = [folder / f"{stem}{suffix}" for suffix in (".csv", ".parquet") if (folder / f"{stem}{suffix}").exists()]
     if needed and not here:
-        raise MedkitError(f"The folder {folder} has no {stem}.csv (or {stem}.parquet). A folder of stays has two tables: "
-                          "stays.csv (patient, time, variable, value) and outcomes.csv (patient, died).")
+        raise MedkitError(f"The folder {folder} has no {stem}.csv (or {stem}.parquet). A folder of stays has two "
+                          "tables: stays.csv (patient, time, variable, value) and outcomes.csv (patient, died).")
     return here[0] if here else None
 
 
@@ -122,8 +125,9 @@ def hours_of(frame, path):
     hours = numbers(plain, "time", path)
     early = np.flatnonzero(hours < 0)
     if len(early):
-        raise MedkitError(f"{path}, row {frame.index[early[0]] + 1} (patient {frame['patient'].iloc[early[0]]}): the time "
-                          f"{text.iloc[early[0]]} lies before admission. Count hours from admission, 0 or more.")
+        first = frame.index[early[0]]
+        raise MedkitError(f"{path}, row {first + 1} (patient {frame['patient'][first]}): the time {text[first]} lies "
+                          "before admission. Count hours from admission, 0 or more.")
     return hours
 
 
@@ -134,7 +138,8 @@ def read_outcomes(path):
     cells_filled(frame, ["patient", "died"], path)
     twice = np.flatnonzero(frame["patient"].duplicated())
     if len(twice):
-        raise MedkitError(f"{path}, row {twice[0] + 1}: patient {frame['patient'][twice[0]]} stands there twice. Keep one row.")
+        who = frame["patient"][twice[0]]
+        raise MedkitError(f"{path}, row {twice[0] + 1}: patient {who} stands there twice. Keep one row.")
     return frame.assign(died=numbers(frame, "died", path)).set_index("patient")["died"]
 
 
@@ -143,6 +148,6 @@ def outcomes_within(rows, path):
     died = rows[rows["variable"] == "died"].groupby("patient")["value"].last()
     lost = rows["patient"][~rows["patient"].isin(died.index)]
     if len(lost):
-        raise MedkitError(f"{path}: nothing says what became of patient {lost.iloc[0]}. Put an outcomes.csv (patient, died) "
-                          "beside the table, or add a row with the variable 'died' (0 or 1) for each patient.")
+        raise MedkitError(f"{path}: nothing says what became of patient {lost.iloc[0]}. Put an outcomes.csv (patient, "
+                          "died) beside the table, or add a row with the variable 'died' (0 or 1) for each patient.")
     return died

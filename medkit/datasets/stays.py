@@ -136,7 +136,8 @@ def assembled(name, variables, values, static, y, patients, seed, notes, scores=
 
 def groups_of(static):
     """Give sex, age band and unit of each patient."""
-    age = pd.cut(static["Age"], [0, 45, 65, 80, 200], labels=["under 45", "45 to 64", "65 to 79", "80 and over"], right=False)
+    bands = ["under 45", "45 to 64", "65 to 79", "80 and over"]
+    age = pd.cut(static["Age"], [0, 45, 65, 80, 200], labels=bands, right=False)
     return pd.DataFrame({"sex": static["Gender"].map({0: "female", 1: "male"}), "age": age.astype(object),
                          "unit": static["ICUType"].map(ICU_TYPES)}).fillna("unknown")
 
@@ -146,11 +147,13 @@ def challenge(hours, seed, sets, clean):
     for letter in sets or "-":
         if letter not in "abc":
             raise unknown(f"set of {CHALLENGE}", letter, "abc")
-    rows, outcomes = measurements(sets, clean), pd.concat([outcomes_of(s) for s in sets], ignore_index=True)
+    rows = measurements(sets, clean)
+    outcomes = pd.concat([outcomes_of(s) for s in sets], ignore_index=True)
     patients = outcomes["RecordID"].to_numpy()
     values = gridded(rows, patients, SERIES, hours)
     bare = int((~np.isfinite(np.delete(values, SERIES.index("Weight"), axis=2))).all(axis=(1, 2)).sum())
-    notes = [f"Real stays: PhysioNet/CinC challenge 2012, set {' and '.join(sets)}. Values as they were written down{how(rows)}.",
+    notes = [f"Real stays: PhysioNet/CinC challenge 2012, set {' and '.join(sets)}. "
+             f"Values as they were written down{how(rows)}.",
              f"{bare} of {len(patients):,} stays hold no time series."]
     scores = outcomes[["SAPS-I", "SOFA"]].astype(float).where(lambda s: s >= 0)
     return assembled(CHALLENGE, SERIES, values, at_admission(rows, patients, hours),
@@ -159,7 +162,9 @@ def challenge(hours, seed, sets, clean):
 
 def how(rows):
     """Say how rows were cleaned."""
-    return f", but units mended and {rows.attrs['impossible']:,} impossible values left out" if "impossible" in rows.attrs else ""
+    if "impossible" not in rows.attrs:
+        return ""
+    return f", but units mended and {rows.attrs['impossible']:,} impossible values left out"
 
 
 def from_table(path, hours, seed, clean):
@@ -179,8 +184,8 @@ def from_table(path, hours, seed, clean):
     values = gridded(rows, patients, variables, hours)
     empty = int((~np.isfinite(values)).all(axis=(1, 2)).sum())
     notes += [f"{empty} of {len(patients):,} patients have no measurement in the first {hours} hours."] if empty else []
-    return assembled(path.stem, variables, values, at_admission(rows, patients, hours), died.to_numpy(np.int64), patients,
-                     seed, notes)
+    return assembled(path.stem, variables, values, at_admission(rows, patients, hours), died.to_numpy(np.int64),
+                     patients, seed, notes)
 
 
 def cleaned(rows, path):
@@ -189,8 +194,10 @@ def cleaned(rows, path):
     share = impossible / rows["variable"].value_counts().reindex(impossible.index)
     if len(share) and share.max() > 0.5:
         name = share.idxmax()
-        raise MedkitError(f"{path}: {share.max():.0%} of the values of '{name}' lie outside {SPEC[name][1]:g} to "
-                          f"{SPEC[name][2]:g} {SPEC[name][0]}. Convert them to {SPEC[name][0]}, or give the variable another name.")
+        unit, low, high = SPEC[name]
+        raise MedkitError(f"{path}: {share.max():.0%} of the values of '{name}' lie outside {low:g} to {high:g} {unit}."
+                          f" Convert them to {unit}, or give the variable another name.")
     strange = sorted(set(rows["variable"]) - set(SPEC))
-    notes = [f"Impossible values left out: {', '.join(f'{n} of {v}' for v, n in impossible.items())}."] if len(impossible) else []
-    return kept, notes + ([f"Taken as they are, for no unit or range is known: {', '.join(strange)}."] if strange else [])
+    left_out = ", ".join(f"{n} of {v}" for v, n in impossible.items())
+    notes = [f"Impossible values left out: {left_out}."] if left_out else []
+    return kept, notes + ([f"Taken as they are, no unit or range is known: {', '.join(strange)}."] if strange else [])

@@ -133,7 +133,8 @@ def typed(frame, columns, path):
             raise MedkitError(f"{path}, column '{column}': {unknown('type', kind, TYPES)}")
     numeric = {c: numbers(frame, c, path) for c, kind in columns.items() if kind == "number" and c in frame}
     named = {c: frame[c].astype("category") for c, kind in columns.items() if kind == "category" and c in frame}
-    return frame.assign(**numeric, **named).drop(columns=[c for c, kind in columns.items() if kind == "ignore"], errors="ignore")
+    ignored = [c for c, kind in columns.items() if kind == "ignore"]
+    return frame.assign(**numeric, **named).drop(columns=ignored, errors="ignore")
 
 
 def survival_times(frame, time, classes, path):
@@ -142,9 +143,10 @@ def survival_times(frame, time, classes, path):
         return None
     times = numbers(frame, time, path)
     if len(classes) > 2 or (times < 0).any():
-        wrong = f"row {times.index[times < 0][0] + 1} has the time {times[times < 0].iloc[0]:g}" if (times < 0).any() else (
-            f"the outcome has {len(classes)} values")
-        raise MedkitError(f"{path}: {wrong}. Survival needs times of 0 or more, and an outcome of 1 (seen) or 0 (not seen).")
+        early = times[times < 0]
+        wrong = (f"row {early.index[0] + 1} has the time {early.iloc[0]:g}" if len(early) else
+                 f"the outcome has {len(classes)} values")
+        raise MedkitError(f"{path}: {wrong}. Survival needs times of 0 or more, and an outcome of 1 (seen) or 0 (not).")
     return times.to_numpy()
 
 
@@ -155,7 +157,9 @@ def read_frame(path):
     if not path.exists():
         raise MedkitError(f"There is no file {path}.")
     try:
-        return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(io.StringIO(decoded(path)), **dialect(path))
+        if path.suffix == ".parquet":
+            return pd.read_parquet(path)
+        return pd.read_csv(io.StringIO(decoded(path)), **dialect(path))
     except Exception as error:
         raise MedkitError(f"{path} cannot be read as a table: {str(error).strip().rstrip('.')}.") from None
 
