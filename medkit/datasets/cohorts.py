@@ -80,25 +80,29 @@ def plain(frame):
 
 
 def hospital_readmission(seed=0):
-    """Take simulated patients who left the hospital alive; 1 stands for readmission within 30 days."""
-    seen, outcome = admitted("readmission", seed)
-    home = outcome["readmitted"].notna().to_numpy()
-    X = seen[home].assign(hospital_days=outcome["hospital_days"].round(1))
-    return (X.drop(columns="patient_id").reset_index(drop=True), outcome["readmitted"][home].to_numpy(np.int64),
-            X["patient_id"].to_numpy(str), ["not within 30 days", "readmitted within 30 days"], None, [SIMULATED])
+    """Take simulated stays, with those of earlier years; 1 stands for readmission within 30 days.
+
+    A patient's stays stand in the order of time (see `medkit.hospital.encounters`).
+    """
+    from ..hospital import admit, encounters
+
+    frame = kinds(encounters.histories(admit(ADMITTED["readmission"], seed)))
+    X = frame.drop(columns=["patient_id", "stay", "readmitted"]).reset_index(drop=True)
+    return (X, frame["readmitted"].to_numpy(np.int64), frame["patient_id"].to_numpy(str),
+            ["not within 30 days", "readmitted within 30 days"], None, [SIMULATED])
 
 
 def hospital_survival(seed=0):
     """Follow simulated patients for a year from admission; 1 stands for death. Times are in days."""
-    seen, outcome = admitted("survival", seed)
-    return (seen.drop(columns="patient_id"), outcome["event"].to_numpy(np.int64), seen["patient_id"].to_numpy(str),
-            ["censored", "died"], outcome["days"].to_numpy(float), [SIMULATED])
-
-
-def admitted(question, seed):
-    """Admit simulated patients: what is seen of them, and what became of them."""
     from ..hospital import admit
 
-    cohort = admit(ADMITTED[question], seed)
-    kinds = {"sex": "category", "hospital": "category"} | {c: int for c in cohort.patients.select_dtypes("bool")}
-    return cohort.patients.astype(kinds), cohort.outcome()
+    cohort = admit(ADMITTED["survival"], seed)
+    outcome = cohort.outcome()
+    return (kinds(cohort.patients).drop(columns="patient_id"), outcome["event"].to_numpy(np.int64),
+            cohort.patients["patient_id"].to_numpy(str), ["censored", "died"], outcome["days"].to_numpy(float), [SIMULATED])
+
+
+def kinds(frame):
+    """Bring sex and hospital to categories, and flags to 0 and 1."""
+    flags = frame.select_dtypes("bool").columns
+    return frame.astype({"sex": "category", "hospital": "category"} | dict.fromkeys(flags, int))
