@@ -29,7 +29,7 @@ from IPython.display import display
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401 (lets the next line find it)
-from sklearn.feature_selection import SelectFromModel, SelectKBest, f_classif, mutual_info_classif
+from sklearn.feature_selection import SelectFromModel, SelectKBest, VarianceThreshold, f_classif, mutual_info_classif
 from sklearn.impute import IterativeImputer, SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross_val_predict
@@ -124,7 +124,8 @@ def clean():
 
 def choose():
     """Keep the features to which an L1 penalty leaves some weight."""
-    return SelectFromModel(LogisticRegression(C=0.03, l1_ratio=1, solver="liblinear", random_state=seed))
+    mild = max(0.03, 1.6 / np.sqrt(len(y)))  # with few patients a strong penalty would leave nothing
+    return SelectFromModel(LogisticRegression(C=mild, l1_ratio=1, solver="liblinear", random_state=seed))
 
 
 careless = [zeros(), SeriesFeatures(names, LEVELS)]
@@ -202,6 +203,14 @@ risks["of the measured"] = held_out(*measured, StandardScaler())
 scaling = {"standard, against none": gain(risks["of the measured"], held_out(*measured)),
            "robust, against standard": gain(held_out(*measured, RobustScaler()), risks["of the measured"])}
 plots.estimates(scaling, "gain in AUROC (paired)", f"Scaling: {source}", reference=0)
+
+# %%
+largest = {scaler: np.abs(make_pipeline(*measured, scaler).fit_transform(raw[data.parts["train"]])).max()
+           for scaler in (StandardScaler(), RobustScaler())}
+by_standard, by_robust = largest.values()
+say(f"The largest scaled value is {by_standard:,.0f} with standard scaling, **{by_robust:,.0f}** with robust scaling. "
+    "Where most patients have the same filled-in value, the quartiles lie close together, and dividing by their "
+    "distance blows up all others. *Robust* is a name, not a promise: measure it.")
 
 # %% [markdown]
 # ## Fill what is missing
@@ -319,9 +328,9 @@ filling = {name: gain(risks[name], risks["median"]) for name in ("of the measure
 plots.estimates(filling, "gain in AUROC over the median in each hour", f"Filling: {source}", reference=0)
 
 # %%
-sure = [name for name, found in filling.items() if found.low > 0 or found.high < 0]
-say(f"Apart from the median beyond chance: **{', '.join(sure) or 'none'}**. Zeros are a strange case: a mean over many "
-    "zeros is small, so it also says how often something was measured.")
+better, worse = ([n for n, e in filling.items() if test(e)] for test in (lambda e: e.low > 0, lambda e: e.high < 0))
+say(f"Better than the median, beyond chance: **{', '.join(better) or 'none'}**. Worse: **{', '.join(worse) or 'none'}"
+    "**. Zeros are a strange case: a mean over many zeros is small, so it also says how often something was measured.")
 
 # %% [markdown]
 # ## Missing is itself a sign
@@ -369,7 +378,7 @@ say(f"From the mask *alone*, without one measured value, the model reaches an AU
 features = make_pipeline(clean(), both, median(), StandardScaler())
 F = features.fit(raw[train], y[train]).transform(raw[train])
 chance = rng.standard_normal((len(train), 200))
-sparse = LogisticRegression(C=0.05, l1_ratio=1, solver="liblinear", random_state=seed)
+sparse = LogisticRegression(C=max(0.05, 2.5 / np.sqrt(len(y))), l1_ratio=1, solver="liblinear", random_state=seed)
 halves = 30 if effort == "demo" else 100
 told_by_each = partial(mutual_info_classif, random_state=seed)
 selectors = {"mutual information, best 40": SelectKBest(told_by_each, k=40), "L1 penalty": SelectFromModel(sparse),
@@ -411,7 +420,8 @@ def study(n, draw):
     dice = np.random.default_rng([seed, draw])
     few = np.concatenate([dice.choice(np.flatnonzero(t == k), n // 2, replace=False) for k in (0, 1)])
     X = np.hstack([real, dice.standard_normal((len(t), noise_features)).astype(np.float32)])
-    pick, predict = SelectKBest(f_classif, k=20), LogisticRegression(C=0.1)
+    pick = make_pipeline(VarianceThreshold(1e-6), SelectKBest(f_classif, k=20))  # constant columns say nothing
+    predict = LogisticRegression(C=0.1)
     wrong = cross_val_predict(predict, pick.fit_transform(X[few], t[few]), t[few], cv=5, method="predict_proba")[:, 1]
     whole = make_pipeline(pick, predict)
     right = cross_val_predict(whole, X[few], t[few], cv=5, method="predict_proba")[:, 1]
@@ -479,15 +489,15 @@ windows = raw[some, :hours].reshape(-1, 6, len(names))
 outcome, patient = np.repeat(y[some], hours // 6), np.repeat(data.patients[some], hours // 6)
 
 
-def window_risk(split):
-    """Predict each window's risk by a random forest, with some way of splitting."""
+def window_risk(groups):
+    """Predict each window's risk by a random forest; windows of one group are never on both sides."""
     forest = RandomForestClassifier(100 if effort == "demo" else 300, min_samples_leaf=2, random_state=seed)
     steps = make_pipeline(clean(), SeriesFeatures(names, ("mean",)), median(), forest)
-    return cross_val_predict(steps, windows, outcome, groups=patient, cv=split, method="predict_proba")[:, 1]
+    split = StratifiedGroupKFold(5, shuffle=True, random_state=seed)
+    return cross_val_predict(steps, windows, outcome, groups=groups, cv=split, method="predict_proba")[:, 1]
 
 
-by_row = window_risk(StratifiedKFold(5, shuffle=True, random_state=seed))
-by_patient = window_risk(StratifiedGroupKFold(5, shuffle=True, random_state=seed))
+by_row, by_patient = window_risk(np.arange(len(windows))), window_risk(patient)
 
 # %%
 split_price = evaluate.compare(evaluate.auroc, outcome, by_row, by_patient, groups=patient, seed=seed)
