@@ -26,7 +26,6 @@ import pandas as pd
 import torch
 from scipy.special import expit, logit
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.pipeline import make_pipeline
@@ -52,8 +51,8 @@ plots.use_style()
 # `-p test_on=c` learns from set a and tests once on set c.
 
 # %% tags=["parameters", "context"]
-dataset: str = "virtual-hospital"  # simulated; or challenge-2012; or the path of a long table (patient, time, variable, value)
-test_on: Literal["cv", "b", "c"] = "cv"  # challenge-2012: cross-validation on set a, or learn from a and test on b or c
+dataset: str = "virtual-hospital"  # simulated; or challenge-2012; or a long table: patient, time, variable, value
+test_on: Literal["cv", "b", "c"] = "cv"  # challenge-2012: cross-validation on set a; or learn from a, test on b or c
 horizon_hours: int = 48  # how many hours of the stay the models may see
 effort: Literal["demo", "full"] = "demo"  # full: larger networks, more folds
 seed: int = 0  # split, starting weights
@@ -71,12 +70,14 @@ late = np.zeros(len(data.y), bool)  # stays that are for testing alone
 if dataset == "challenge-2012" and test_on != "cv":
     other = stays.load(dataset, hours=horizon_hours, seed=seed, sets=test_on)
     late = np.repeat([False, True], [len(data.y), len(other.y)])
-    whole = {name: np.concatenate([getattr(data, name), getattr(other, name)]) for name in ("values", "y", "patients")}
-    frames = {name: pd.concat([getattr(data, name), getattr(other, name)], ignore_index=True)
-              for name in ("static", "scores")}
+    pairs = {name: [getattr(data, name), getattr(other, name)]
+             for name in ("values", "y", "patients", "static", "scores")}
+    whole = {name: np.concatenate(pairs[name]) for name in ("values", "y", "patients")}
+    frames = {name: pd.concat(pairs[name], ignore_index=True) for name in ("static", "scores")}
     data = replace(data, **whole, **frames, notes=data.notes + other.notes)
 
 # %% tags=["nbval-check-output"]
+source = f"{data.name} (simulated patients)" if data.truth is not None else data.name
 for note in data.notes:
     print("-", note)
 print(f"{len(data.y):,} stays, {data.y.sum():,} deaths, {data.values.shape[2]} variables, {data.values.shape[1]} hours")
@@ -90,18 +91,20 @@ def draw_stay(row, names):
         ax.plot(series, "o-", ms=4, lw=0.8, color=plots.BLUE)
         ax.set_ylabel(f"{name}\n{data.units.get(name, '')}", rotation=0, ha="right", va="center", fontsize=9)
     axes[-1].set(xlabel="hours since admission", xlim=(-1, data.values.shape[1]))
-    axes[0].set_title(f"One stay of {data.name}: what was measured, and when")
-    plots.show(fig, f"One stay of {data.name}: {', '.join(names)} over the hours since admission, with gaps.")
+    axes[0].set_title(f"One stay of {source}: what was measured, and when")
+    plots.show(fig, f"One stay of {source}: {', '.join(names)} over the hours since admission, with gaps.")
 
 
-often = np.argsort(-data.mask.mean(axis=(0, 1)), kind="stable")
-draw_stay(data.parts["train"][0], [data.variables[k] for k in often[[0, 4, 9, 14]]])
+often = np.argsort(-data.mask.mean(axis=(0, 1)), kind="stable")[:20:5]
+fullest = data.mask[:200, :, often].any(axis=1).sum(axis=1).argmax()
+draw_stay(fullest, [data.variables[k] for k in often])
 
 # %% [markdown]
 # Most cells are empty, and not by chance: who is ill is measured more often. So a model should see three things of
 # each variable and hour: the *value*, the *mask* (was it measured?), and the *time since* the last measurement.
 #
-# Two small choices first. We look at every second hour (the mean of two hours), which halves the work. And we bring each
+# Two small choices first. We look at every second hour (the mean of two hours), which halves the work. And we bring
+# each
 # variable to a bell shape by its ranks among the *training* patients, so that one absurd value cannot shout.
 
 # %%
@@ -162,16 +165,19 @@ say(f"On validation patients a GRU with masks reaches an AUROC of **{found}**.")
 # %% [markdown]
 # ## What GRU-D adds
 #
-# A recurrent net walks through the hours and keeps a *state*. A *GRU* decides at each hour how much of the state to keep
+# A recurrent net walks through the hours and keeps a *state*. A *GRU* decides at each hour how much of the state to
+# keep
 # and how much to write anew. Ours carries the last value forward and is told, by mask and time, how stale it is.
 #
-# *GRU-D* (Che et al. 2018) builds in what a clinician takes for granted: a value that was measured long ago says less and
+# *GRU-D* (Che et al. 2018) builds in what a clinician takes for granted: a value that was measured long ago says
+# less and
 # less. It lets each old value fade towards the mean, and the state towards zero, at rates that it learns:
 #
 # $$\hat{x}_t = m_t x_t + (1 - m_t)\left(\gamma_t x_{last} + (1 - \gamma_t)\,\bar{x}\right), \qquad
 #   \gamma_t = e^{-\max(0,\; w \delta_t + b)}$$
 #
-# with $m$ the mask, $\delta$ the hours since the last measurement and $\bar{x}$ the mean. After training we can ask it how
+# with $m$ the mask, $\delta$ the hours since the last measurement and $\bar{x}$ the mean. After training we can ask
+# it how
 # long it trusts a value.
 
 # %%
@@ -182,7 +188,8 @@ say(f"On validation patients GRU-D reaches an AUROC of **{found}**.")
 # %% [markdown]
 # ## What a strong simple model sees
 #
-# Trees cannot read a series, but people can count. For each variable: the mean, the lowest, the highest, the first and the
+# Trees cannot read a series, but people can count. For each variable: the mean, the lowest, the highest, the first
+# and the
 # last value, the slope, how often and how long ago it was measured; and the same for the last day and the last hours.
 
 # %%
@@ -203,7 +210,8 @@ def summaries(block):
 
 
 # %% [markdown]
-# Clinicians also read some variables *together*: oxygen in the blood against oxygen given, pulse against pressure. And they
+# Clinicians also read some variables *together*: oxygen in the blood against oxygen given, pulse against pressure.
+# And they
 # add up points. The points of SAPS II (Le Gall et al. 1993) say how far a value is from where it should be; we count
 # them hour by hour, from what was last known.
 
@@ -285,7 +293,8 @@ X = hand_features(data.values, data.static)
 say(f"Each stay is now a row of **{X.shape[1]}** numbers.")
 
 # %% [markdown]
-# On these rows we train logistic regression, *gradient boosting* (many small trees, each mending the errors of those before),
+# On these rows we train logistic regression, *gradient boosting* (many small trees, each mending the errors of
+# those before),
 # a *support vector machine*, and a plain network that sees the same rows.
 
 # %%
@@ -318,14 +327,17 @@ def machine(rows, seed=seed):
 # %% [markdown]
 # ## The claim, measured
 #
-# Every model gets the same treatment. Its training patients are cut into folds; a copy is trained on all folds but one, and
-# predicts that one. So each training patient has a risk from a copy that has not seen this patient: from these we choose
+# Every model gets the same treatment. Its training patients are cut into folds; a copy is trained on all folds but
+# one, and
+# predicts that one. So each training patient has a risk from a copy that has not seen this patient: from these we
+# choose
 # thresholds and learn how to combine models. For test patients the model is trained once more, on all training patients
 # (with `effort=full` several times, from other starts, where chance plays a part; the mean counts).
 
 # %%
 MODELS = {"logistic regression": logistic, "boosting": boosting, "support vector machine": machine,
-          "GRU with masks": partial(recurrent_net, recurrent.MaskedGRU), "GRU-D": partial(recurrent_net, recurrent.GRUD)}
+          "GRU with masks": partial(recurrent_net, recurrent.MaskedGRU),
+          "GRU-D": partial(recurrent_net, recurrent.GRUD)}
 outer, inner, starts = (3, 2, 1) if effort == "demo" else (5, 5, 5)
 
 
@@ -361,15 +373,16 @@ jobs = [(k, name) for k in range(len(splits)) for name in MODELS]
 risks = {job: crossed(MODELS[job[1]], *splits[job[0]]) for job in tqdm(jobs, desc="training", leave=False)}
 
 # %% [markdown]
-# *Stacking* lets a logistic regression weigh the models. It learns from the risks that copies gave to patients whom they
+# *Stacking* lets a logistic regression weigh the models. It learns from the risks that copies gave to patients whom
+# they
 # had not seen, and it calibrates the result on the way.
 
 # %%
 def stacked(split, names):
     """Weigh models by a logistic regression: risks of training rows (at their places) and of test rows."""
     rows, _ = splits[split]
-    unseen, asked = (np.column_stack([logit(np.clip(risks[split, name][which], 1e-4, 1 - 1e-4)) for name in names])
-                     for which in (0, 1))
+    odds = {name: [logit(np.clip(p, 1e-4, 1 - 1e-4)) for p in risks[split, name]] for name in names}
+    unseen, asked = (np.column_stack([odds[name][which] for name in names]) for which in (0, 1))
     weigh = make_pipeline(StandardScaler(), LogisticRegression(C=0.1))
     inside = np.full(len(y), np.nan)
     for a, b in folds(rows, 5):
@@ -386,11 +399,13 @@ truth, patient = y[tested], who[tested]
 
 # %%
 aurocs = {name: evaluate.interval(evaluate.auroc, truth, p, patient) for name, p in risk.items()}
-plots.estimates(aurocs, "AUROC", f"Death in hospital: {data.name}, {len(truth):,} test stays")
+plots.estimates(aurocs, "AUROC", f"Death in hospital: {source}, {len(truth):,} test stays")
 
 # %% [markdown]
-# With few deaths, AUROC flatters: most pairs are easy. *Average precision* asks how many of those with the highest risks do
-# die. The challenge of 2012 was decided by *score 1*: the smaller of sensitivity and precision, at a threshold chosen in
+# With few deaths, AUROC flatters: most pairs are easy. *Average precision* asks how many of those with the highest
+# risks do
+# die. The challenge of 2012 was decided by *score 1*: the smaller of sensitivity and precision, at a threshold
+# chosen in
 # training.
 
 # %%
@@ -413,7 +428,8 @@ def as_many_as_died(y, p):
 # %%
 aps = {name: evaluate.interval(evaluate.average_precision, truth, p, patient) for name, p in risk.items()}
 scores = {name: evaluate.interval(score_1, truth, margins(name, as_many_as_died), patient) for name in risk}
-pd.DataFrame({"AUROC": aurocs, "average precision": aps, "score 1": scores}).map(lambda e: f"{e.value:.3f} ({e.low:.3f} to {e.high:.3f})")
+shown = pd.DataFrame({"AUROC": aurocs, "average precision": aps, "score 1": scores})
+shown.map(lambda e: f"{e.value:.3f} ({e.low:.3f} to {e.high:.3f})")
 
 # %%
 nets = [name for name in MODELS if name.startswith("GRU")]
@@ -427,7 +443,8 @@ record("baseline_ap", aps["boosting"])
 record("net_auroc", aurocs[net])
 
 # %% [markdown]
-# Now the claim itself, with *paired* intervals: both models are asked about the same patients. The recurrent net is the one
+# Now the claim itself, with *paired* intervals: both models are asked about the same patients. The recurrent net is
+# the one
 # that did better on training patients held out; logistic regression and boosting see the features made by hand.
 
 # %%
@@ -445,20 +462,23 @@ def verdict(gap):
 
 deep_learning = "; ".join(f"{name.split(' less ')[0]} against {name.split(' less ')[1]}: **{verdict(gap)}** ({gap})"
                           for name, gap in gaps.items())
-say(f"On {data.name}: {deep_learning}.")
+say(f"On {source}: {deep_learning}.")
 
 # %% [markdown]
 # ### Against a severity score
 #
-# Wards have added up points for forty years. SAPS-I (Le Gall et al. 1984) takes the worst values of the first day. Where the
+# Wards have added up points for forty years. SAPS-I (Le Gall et al. 1984) takes the worst values of the first day.
+# Where the
 # data bring it, we rank patients by it; else by the points that we counted ourselves, from the last 12 hours and age.
 
 # %%
 known = data.scores["SAPS-I"].to_numpy() if "SAPS-I" in data.scores else np.full(len(y), np.nan)
-bedside = {"points, last 12 h, and age": X["points, last 12 h"].to_numpy()} | ({"SAPS-I": known} if np.isfinite(known).any() else {})
+bedside = {"points, last 12 h, and age": X["points, last 12 h"].to_numpy()}
+if np.isfinite(known[tested]).any():
+    bedside["SAPS-I"] = known
 there = {name: np.isfinite(score[tested]) for name, score in bedside.items()}
-ranked = {name: evaluate.interval(evaluate.auroc, truth[there[name]], score[tested][there[name]], patient[there[name]])
-          for name, score in bedside.items()}
+ranked = {name: evaluate.interval(evaluate.auroc, truth[here], bedside[name][tested][here], patient[here])
+          for name, here in there.items()}
 plots.estimates(ranked | {name: aurocs[name] for name in ("logistic regression", "stack of all")}, "AUROC",
                 "Severity scores and models")
 
@@ -477,7 +497,8 @@ record("ece", evaluate.interval(evaluate.ece, truth, risk["stack of all"], patie
 # %% [markdown]
 # ### Alarms
 #
-# An alarm must find 80 % of those who will die. The threshold comes from training patients. How many alarms does a nurse
+# An alarm must find 80 % of those who will die. The threshold comes from training patients. How many alarms does a
+# nurse
 # answer for each that is right?
 
 # %%
@@ -505,33 +526,37 @@ say(f"With the stack, **{alarms['stack of all'].value:.1f}** alarms sound for ea
 # %%
 limits = np.linspace(0.02, 0.6, 30)
 benefit = {name: [evaluate.net_benefit(truth, p, threshold=t) for t in limits] for name, p in three.items()}
-benefit["treat everybody"] = [max(-0.05, evaluate.net_benefit(truth, np.ones(len(truth)), threshold=t)) for t in limits]
+all_treated = [evaluate.net_benefit(truth, np.ones(len(truth)), threshold=t) for t in limits]
+benefit["treat everybody (drawn down to -0.05)"] = np.maximum(all_treated, -0.05)
 plots.curves(limits, benefit, "threshold (risk at which one would act)", "net benefit (true alarms for each patient)",
              "Decision curve", reference=(0, "treat nobody"))
 
 # %% [markdown]
 # ### For whom does it work?
 #
-# Half of a mean is below it. Age, sex and unit, each with its interval: where few have died, the interval is wide.
+# A mean hides groups. Age, sex and unit, each with its interval: where few have died, the interval is wide.
 
 # %%
 about = data.static.iloc[tested]
 groups = {"age": pd.cut(about["Age"], [0, 50, 65, 80, 200], right=False,
                         labels=["under 50", "50 to 64", "65 to 79", "80 and over"]).astype(str),
           "sex": about["Gender"].map({0: "female", 1: "male"}).fillna("unknown"),
-          "unit": about["ICUType"].map({1: "coronary", 2: "heart surgery", 3: "medical", 4: "surgical"}).fillna("unknown")}
+          "unit": about["ICUType"].map({1: "coronary", 2: "heart surgery", 3: "medical", 4: "surgical"}
+                                       ).fillna("unknown")}
 whom = pd.concat({name: evaluate.subgroups(evaluate.auroc, truth, risk["stack of all"], group.to_numpy(), patient)
                   for name, group in groups.items()})
 whom.round(3)
 
 # %%
-plots.estimates({f"{kind}: {group} ({row.positive:.0f} of {row.n:.0f} died)": evaluate.Estimate(row.value, row.low, row.high)
-                 for (kind, group), row in whom.iterrows() if row.positive > 1}, "AUROC of the stack", "For whom does it work?")
+rows = {f"{kind}: {group} ({row.positive:.0f} of {row.n:.0f} died)": evaluate.Estimate(row.value, row.low, row.high)
+        for (kind, group), row in whom.iterrows() if row.positive > 1}
+plots.estimates(rows, "AUROC of the stack", "For whom does it work?")
 
 # %% [markdown]
 # ### How early?
 #
-# A warning on the second day is late for many. We cut the stays short, make the features anew, and train boosting again.
+# A warning on the second day is late for many. We cut the stays short, make the features anew, and train boosting
+# again.
 
 # %%
 early = [h for h in (6, 12, 24, 48) if h <= data.values.shape[1]]
@@ -539,21 +564,25 @@ known_by = {}
 for h in tqdm(early, desc="hours", leave=False):
     part = hand_features(data.values[:, :h], data.static).to_numpy()
     asked = np.concatenate([boosting(rows, table=part)(test) for rows, test in splits])
-    known_by[h] = [evaluate.interval(m, truth, asked, patient) for m in (evaluate.auroc, evaluate.average_precision)]
+    known_by[h] = [evaluate.interval(metric, truth, asked, patient)
+                   for metric in (evaluate.auroc, evaluate.average_precision)]
 
 # %%
-plots.curves(early, {"AUROC": [e[0] for e in known_by.values()], "average precision": [e[1] for e in known_by.values()]},
-             "hours since admission", "value (no unit)", "Boosting, from the first hours alone")
+both = {"AUROC": [e[0] for e in known_by.values()], "average precision": [e[1] for e in known_by.values()]}
+plots.curves(early, both, "hours since admission", "value (no unit)", "Boosting, from the first hours alone")
 
 # %% [markdown]
-# Careful: the challenge took only patients who stayed for 48 hours (Silva et al. 2012). A real warning at hour 6 would also
+# Careful: the challenge took only patients who stayed for 48 hours (Silva et al. 2012). A real warning at hour 6
+# would also
 # meet those who die, or go home, at hour 20.
 
 # %% [markdown]
 # ## When, and not only whether: survival
 #
-# 500 real people of Worcester had a heart attack and were followed for years (WHAS500; Hosmer, Lemeshow & May 2008). Some
-# were alive when the study ended: of them we know only that they lived *at least* so long. They are *censored*. A model of
+# 500 real people of Worcester had a heart attack and were followed for years (WHAS500; Hosmer, Lemeshow & May
+# 2008). Some
+# were alive when the study ended: of them we know only that they lived *at least* so long. They are *censored*. A
+# model of
 # survival ranks patients by risk. Its *C-index* is the chance that, of two patients, the one who died earlier had the
 # higher risk: 0.5 is a coin. We leave out the length of the hospital stay: at admission nobody knows it.
 
@@ -574,7 +603,8 @@ def forest(X, fate, seed):
 
 
 # %% [markdown]
-# A network can take the place of Cox's weighted sum (DeepSurv; Katzman et al. 2018). Its loss asks, at each death, how much
+# A network can take the place of Cox's weighted sum (DeepSurv; Katzman et al. 2018). Its loss asks, at each death,
+# how much
 # of the risk of all those still alive lay with the one who died.
 
 # %%
@@ -598,6 +628,7 @@ def small_net(X, fate, seed):
     return NetSurvival(net.eval(), X, fate)
 
 
+# %%
 class NetSurvival:
     """A network's risk with the curve of a Cox model that has this risk as its only column."""
 
@@ -615,7 +646,8 @@ class NetSurvival:
 
 
 # %% [markdown]
-# The C-index looks at ranks alone. The *integrated Brier score* looks at the curves: the squared error of the chance to be
+# The C-index looks at ranks alone. The *integrated Brier score* looks at the curves: the squared error of the
+# chance to be
 # alive, averaged over time, with those who are censored weighed for (Graf et al. 1999). 0 is perfect; lower is better.
 
 # %%
@@ -648,8 +680,8 @@ record("c_index_baseline", c_index["Cox"])
 brier = {name: evaluate.mean_interval(pairs[:, 1]) for name, pairs in marks.items()}
 plots.estimates(brier, "integrated Brier score (lower is better)", "How good are the curves?")
 survival_gap = evaluate.mean_interval(marks["small network"][:, 0] - marks["Cox"][:, 0])
-say(f"The network's C-index less Cox's, on the same folds: **{survival_gap}**: {verdict(survival_gap)}. Folds share patients, "
-    "so this interval is a little too narrow.")
+say(f"The network's C-index less Cox's, on the same folds: **{survival_gap}**: {verdict(survival_gap)}. "
+    "Folds share patients, so this interval is a little too narrow.")
 
 # %% [markdown]
 # ## Where it fails
@@ -686,8 +718,8 @@ plots.estimates({name: evaluate.interval(evaluate.auroc, y[watched], p, who[watc
 
 # %%
 said = "; ".join(f"{name}: **{p.mean():.3f}**" for name, p in wards.items())
-say(f"The mean risk that it gives: {said}. Of these patients {y[watched].mean():.3f} died. A ranking can look sound while "
-    "every risk in it is wrong.")
+say(f"The mean risk that it gives: {said}. Of these patients {y[watched].mean():.3f} died. "
+    "A ranking can look sound while every risk in it is wrong.")
 
 # %% [markdown] tags=["exercise"]
 # ## Exercises
@@ -696,12 +728,12 @@ say(f"The mean risk that it gives: {said}. Of these patients {y[watched].mean():
 # True and False, give them: 0 in the first hour; until the first measurement, count from the start.
 
 # %% tags=["exercise", "context"]
-exercise_1 = Exercise("6.1", hint="If the hour before was measured (or is the first), it is 1; else one more than before.")
+exercise_1 = Exercise("6.1", hint="If the hour before was measured, it is 1; else one more than before.")
 
 
 @exercise_1.check
 def _(since):
-    assert list(since([True, True])) == [0, 1], "One hour after a measurement it should be 1, also if this hour is measured."
+    assert list(since([True, True])) == [0, 1], "One hour after a measurement it is 1, also if this hour is measured."
     assert list(since([True, False, False, True, False])) == [0, 1, 2, 3, 1], (
         "The hour of a new measurement still tells how long we had waited; the count starts anew after it.")
     assert list(since([False, False, True])) == [0, 1, 2], "Before the first measurement, count from the start."
@@ -757,7 +789,8 @@ half_life = 1 / 0.05
 half_life = 0.5 / 0.05
 
 # %% [markdown] tags=["exercise"]
-# **Exercise 3.** Write the net benefit of acting at a threshold: true alarms for each patient, less false alarms for each
+# **Exercise 3.** Write the net benefit of acting at a threshold: true alarms for each patient, less false alarms
+# for each
 # patient times the odds `threshold / (1 - threshold)`.
 
 # %% tags=["exercise", "context"]
@@ -768,8 +801,8 @@ exercise_3 = Exercise("6.3", hint="alarm = p >= threshold; divide both counts by
 def _(benefit_of):
     died, p = np.array([1, 1, 0, 0, 0]), np.array([0.9, 0.1, 0.6, 0.3, 0.1])
     assert np.isclose(benefit_of(died, p, 0.95), 0), "Without an alarm there is neither benefit nor harm."
-    assert not np.isclose(benefit_of(died, p, 0.2), 0), "At a threshold of 0.2 a false alarm does not cost a whole true one."
-    assert np.isclose(benefit_of(died, p, 0.2), 0.2 - 0.4 * 0.25), "One true and two false alarms at odds of 1 to 4, of 5."
+    assert not np.isclose(benefit_of(died, p, 0.2), 0), "At 0.2 a false alarm costs less than a true one gains."
+    assert np.isclose(benefit_of(died, p, 0.2), 0.2 - 0.4 * 0.25), "One true, two false alarms at 1 to 4, of 5."
     assert np.isclose(benefit_of(died, p, 0.5), 0.0), "At a threshold of 0.5 one true alarm makes up for one false one."
 
 # %% tags=["exercise", "nbval-check-output"]
@@ -793,7 +826,8 @@ def benefit_of(y, p, threshold):
     return np.mean(alarm & (y == 1)) - np.mean(alarm & (y == 0)) * (1 - threshold) / threshold
 
 # %% [markdown] tags=["exercise"]
-# **Exercise 4.** On a ward 14 % die. A model finds 80 % of them, with a specificity of 0.80. How many alarms sound for each
+# **Exercise 4.** On a ward 14 % die. A model finds 80 % of them, with a specificity of 0.80. How many alarms sound
+# for each
 # true one?
 
 # %% tags=["exercise", "context"]
@@ -825,40 +859,51 @@ alarms_each = 17.2 / 11.2
 #
 # <details><summary>Which three things should a model see of each variable and hour?</summary>The value, whether it was
 # measured, and how long ago.</details>
-# <details><summary>Why can the number of measurements predict death?</summary>Staff measure more where they worry. The count
+# <details><summary>Why can the number of measurements predict death?</summary>Staff measure more where they worry.
+# The count
 # carries their judgement, and breaks where habits differ.</details>
-# <details><summary>What does GRU-D let fade, and towards what?</summary>The last value towards the mean, and the state towards
+# <details><summary>What does GRU-D let fade, and towards what?</summary>The last value towards the mean, and the
+# state towards
 # zero, at rates that it learns.</details>
-# <details><summary>On which risks does the stack learn its weights, and why?</summary>On risks given by copies that had not
+# <details><summary>On which risks does the stack learn its weights, and why?</summary>On risks given by copies that
+# had not
 # seen these patients; a model's risks for its own training patients are too good.</details>
-# <details><summary>Two models have the same AUROC. Why may one be useless at the bedside?</summary>Its risks may be badly
+# <details><summary>Two models have the same AUROC. Why may one be useless at the bedside?</summary>Its risks may be
+# badly
 # calibrated, or its precision at the needed sensitivity so low that alarms are ignored.</details>
-# <details><summary>Why may SAPS-I not be an input here?</summary>It comes from the outcomes file, for comparison: a score worked
-# out by others from the same stay. Beside it stand columns that give the outcome away, such as days of survival.</details>
+# <details><summary>Why may SAPS-I not be an input here?</summary>It comes from the outcomes file, for comparison: a
+# score worked
+# out by others from the same stay. Beside it stand columns that give the outcome away, such as days of
+# survival.</details>
 
 # %% [markdown]
 # ## Take away
 #
 # - Value, mask and time since: a recurrent net that is given all three reads a stay with gaps as it is.
-# - Features made with clinical sense, and boosting, are hard to beat on thousands of stays. A stack takes the best of both,
+# - Features made with clinical sense, and boosting, are hard to beat on thousands of stays. A stack takes the best
+#   of both,
 #   and says so only with a paired interval.
 # - A risk is worth what it changes: alarms for each true one, net benefit, for whom, and how early.
 
 # %%
-say(f"Death in hospital, on {data.name}: stack {aurocs['stack of all']}; boosting {aurocs['boosting']}; "
+say(f"Death in hospital, on {source}: stack {aurocs['stack of all']}; boosting {aurocs['boosting']}; "
     f"{net} {aurocs[net]}. {deep_learning}. Survival after a heart attack (real): network {c_index['small network']}, "
     f"Cox {c_index['Cox']}.")
 
 # %% [markdown]
 # **References**
 #
-# - Silva I, Moody G, Scott DJ, Celi LA, Mark RG. Predicting in-hospital mortality of ICU patients: the PhysioNet/Computing in
-#   Cardiology challenge 2012. Computing in Cardiology 39:245-248, 2012. [PMC3965265](https://www.ncbi.nlm.nih.gov/pmc/articles/PMC3965265/)
-# - Che Z, Purushotham S, Cho K, Sontag D, Liu Y. Recurrent neural networks for multivariate time series with missing values.
+# - Silva I, Moody G, Scott DJ, Celi LA, Mark RG. Predicting in-hospital mortality of ICU patients: the
+#   PhysioNet/Computing in
+#   Cardiology challenge 2012. Computing in Cardiology 39:245-248, 2012.
+#   [PMC3965265](https://www.ncbi.nlm.nih.gov/pmc/articles/PMC3965265/)
+# - Che Z, Purushotham S, Cho K, Sontag D, Liu Y. Recurrent neural networks for multivariate time series with
+#   missing values.
 #   Sci Rep 8:6085, 2018. [doi:10.1038/s41598-018-24271-9](https://doi.org/10.1038/s41598-018-24271-9)
 # - Cho K, van Merrienboer B, Gulcehre C et al. Learning phrase representations using RNN encoder-decoder. EMNLP 2014.
 #   [doi:10.3115/v1/D14-1179](https://doi.org/10.3115/v1/D14-1179) (the GRU)
-# - Le Gall JR, Loirat P, Alperovitch A et al. A simplified acute physiology score for ICU patients. Crit Care Med 12:975-977,
+# - Le Gall JR, Loirat P, Alperovitch A et al. A simplified acute physiology score for ICU patients. Crit Care Med
+#   12:975-977,
 #   1984. [doi:10.1097/00003246-198411000-00012](https://doi.org/10.1097/00003246-198411000-00012) (SAPS-I)
 # - Le Gall JR, Lemeshow S, Saulnier F. A new simplified acute physiology score (SAPS II). JAMA 270:2957-2963, 1993.
 #   [doi:10.1001/jama.1993.03510240069035](https://doi.org/10.1001/jama.1993.03510240069035)
@@ -866,8 +911,10 @@ say(f"Death in hospital, on {data.name}: stack {aurocs['stack of all']}; boostin
 #   [doi:10.1186/s12874-018-0482-1](https://doi.org/10.1186/s12874-018-0482-1)
 # - Ishwaran H, Kogalur UB, Blackstone EH, Lauer MS. Random survival forests. Ann Appl Stat 2:841-860, 2008.
 #   [doi:10.1214/08-AOAS169](https://doi.org/10.1214/08-AOAS169)
-# - Graf E, Schmoor C, Sauerbrei W, Schumacher M. Assessment and comparison of prognostic classification schemes for survival
-#   data. Stat Med 18:2529-2545, 1999. [doi:10.1002/(SICI)1097-0258(19990915/30)18:17/18<2529::AID-SIM274>3.0.CO;2-5](https://doi.org/10.1002/\(SICI\)1097-0258\(19990915/30\)18:17/18%3C2529::AID-SIM274%3E3.0.CO;2-5)
+# - Graf E, Schmoor C, Sauerbrei W, Schumacher M. Assessment and comparison of prognostic classification schemes for
+#   survival
+#   data. Stat Med 18:2529-2545, 1999.
+#   doi:10.1002/(SICI)1097-0258(19990915/30)18:17/18&lt;2529::AID-SIM274&gt;3.0.CO;2-5
 # - Hosmer DW, Lemeshow S, May S. Applied survival analysis. Wiley, 2008.
 #   [doi:10.1002/9780470258019](https://doi.org/10.1002/9780470258019) (WHAS500)
 # - Vickers AJ, Elkin EB. Decision curve analysis. Med Decis Making 26:565-574, 2006.

@@ -108,11 +108,12 @@ def challenge(letter):
             texts = [tar.extractfile(m).read().partition(b"\n")[2] for m in tar if m.name.endswith(".txt")]
     except (tarfile.TarError, EOFError, OSError) as error:
         raise MedkitError(f"{archive} cannot be read to its end ({error}): download it again.") from None
-    rows = pd.read_csv(io.BytesIO(b"".join(texts)), names=["time", "variable", "value"], dtype={"time": str})
+    rows = pd.read_csv(io.BytesIO(b"".join(texts)), names=["time", "variable", "value"],
+                       dtype={"time": "category", "variable": "category"})
     new = rows["variable"] == "RecordID"  # the first line of each stay
     rows["patient"] = rows["value"].where(new).ffill().astype(np.int64)
-    clock = rows["time"].str.split(":", expand=True).astype(float)
-    rows["hour"] = clock[0] + clock[1] / 60
+    clock = rows["time"].cat.categories.str.split(":", expand=True)  # pairs of hour and minute
+    rows["hour"] = np.array([int(h) + int(m) / 60 for h, m in clock])[rows["time"].cat.codes]
     return rows[~new & rows["variable"].notna() & (rows["value"] >= 0)], outcomes
 
 
@@ -146,7 +147,7 @@ def cleaned(rows):
     value = np.where((name == "pH") & (value > 100), value / 100, value)  # 735 is 7.35
     value = np.where((name == "pH") & (value > 50), value / 10, value)
     value = np.where((name == "Height") & (value < 80), value * 2.54, value)  # inches
-    low, high = (name.map({k: v[i] for k, v in LIMITS.items()}).to_numpy(float) for i in (0, 1))
+    low, high = (name.map({k: v[i] for k, v in LIMITS.items()}).astype(float).to_numpy() for i in (0, 1))
     return rows.assign(value=value)[~((value < low) | (value > high))]
 
 
@@ -154,7 +155,7 @@ def gridded(name, rows, patients, y, hours, seed, scores, notes):
     """Average rows by hour, and part what was known at admission from what was measured."""
     rows = cleaned(rows)
     admission = rows[rows["variable"].isin(STATIC)].sort_values("hour", kind="stable")
-    static = admission.groupby(["patient", "variable"])["value"].first().unstack().reindex(patients, columns=STATIC)
+    static = admission.groupby(["patient", "variable"], observed=True)["value"].first().unstack().reindex(patients, columns=STATIC)
     rows = rows[(rows["hour"] < hours) & (~rows["variable"].isin(STATIC) | (rows["variable"] == "Weight"))]
     variables = sorted(rows["variable"].unique())
     shape = (len(patients), hours, len(variables))
