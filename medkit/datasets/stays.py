@@ -136,7 +136,8 @@ def long_table(path):
     if len(lost):
         raise MedkitError(f"{path}: patient {lost.iloc[0]} has no row with the variable 'died' (0 or 1).")
     if set(died) != {0, 1}:
-        raise MedkitError(f"{path}: 'died' should be 0 for some patients and 1 for others; here it is {sorted(set(died))}.")
+        raise MedkitError(f"{path}: 'died' should be 0 for some patients and 1 for others; "
+                          f"here it is {sorted(set(died))}.")
     rows = frame[frame["variable"] != "died"].rename(columns={"time": "hour"})
     return rows, died.index.to_numpy(), died.to_numpy(np.int64)
 
@@ -155,7 +156,8 @@ def gridded(name, rows, patients, y, hours, seed, scores, notes):
     """Average rows by hour, and part what was known at admission from what was measured."""
     rows = cleaned(rows)
     admission = rows[rows["variable"].isin(STATIC)].sort_values("hour", kind="stable")
-    static = admission.groupby(["patient", "variable"], observed=True)["value"].first().unstack().reindex(patients, columns=STATIC)
+    first = admission.groupby(["patient", "variable"], observed=True)["value"].first()
+    static = first.unstack().reindex(patients, columns=STATIC)
     rows = rows[(rows["hour"] < hours) & (~rows["variable"].isin(STATIC) | (rows["variable"] == "Weight"))]
     variables = sorted(rows["variable"].unique())
     shape = (len(patients), hours, len(variables))
