@@ -630,6 +630,7 @@ def return_shares(names, back, person):
     return shares
 
 
+# %%
 def for_trees(frames):
     """Keep short lists of categories as they are; add shares for long ones."""
     words = frames["train"].select_dtypes(["category", "object"])
@@ -768,7 +769,9 @@ reading_gap = evaluate.compare(evaluate.auroc, came_back, back_risks["RNN over s
 history_gap = evaluate.compare(evaluate.auroc, came_back, back_risks["boosting with history"]["test"],
                                back_risks["boosting, this stay alone"]["test"], whose, draws)
 say(f"What earlier stays add to boosting: **{history_gap}**. The RNN less boosting with history: **{reading_gap}**: "
-    f"{verdict(reading_gap)}.")
+    f"{verdict(reading_gap)}. Average precision of the stack: "
+    f"{evaluate.interval(evaluate.average_precision, came_back, back_risks['stack']['test'], whose, draws)}, where "
+    f"{came_back.mean():.3f} came back.")
 
 # %% [markdown]
 # Whether someone returns depends on much that no hospital writes down: who cooks, who helps, who can pay. On
