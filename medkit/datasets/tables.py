@@ -30,8 +30,8 @@ class Table:
     """A table in memory.
 
     `X` maps "train", "valid" and "test" to DataFrames of features; `y` to int64 class codes of
-    shape (n,); `patients` to patient ids of shape (n,); rows of one patient stand in the order of time where it is
-    known. For survival `time` maps parts to times of shape (n,), and `y` is 1 where the event was seen, 0 where
+    shape (n,); `patients` to patient ids of shape (n,); rows of one patient stand together, in the
+    order of time (in a user's file: in the order of the file). For survival `time` maps parts to times of shape (n,), and `y` is 1 where the event was seen, 0 where
     follow-up ended before.
     """
 
@@ -123,7 +123,10 @@ def read_file(path, schema):
         raise MedkitError(f"{path}: the column '{outcome}' has one value only ({classes[0]}): nothing to predict.")
     patients = frame[patient].to_numpy() if patient else np.arange(len(frame))
     X = typed(frame.drop(columns=needed), schema.get("columns", {}), path)
-    return X, y.astype(np.int64), patients, [str(c) for c in classes], survival_times(frame, time, classes, path)
+    times = survival_times(frame, time, classes, path)
+    order = np.argsort(np.unique(patients.astype(str), return_inverse=True)[1], kind="stable") if patient else slice(None)
+    return (X.iloc[order], y[order].astype(np.int64), patients[order], [str(c) for c in classes],
+            None if times is None else times[order])
 
 
 def typed(frame, columns, path):

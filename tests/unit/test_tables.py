@@ -74,6 +74,15 @@ def ward(tmp_path):
     return tmp_path / "ward.csv"
 
 
+def test_rows_of_a_patient_stand_together_in_the_order_of_the_file(tmp_path):
+    frame = pd.DataFrame({"who": [f"p{k % 20}" for k in range(60)], "visit": np.arange(60), "outcome": np.arange(60) % 2})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    table = tables.load(tmp_path / "t.csv", patient="who")
+    who, visit = table.patients["train"], table.X["train"]["visit"].to_numpy()
+    assert (pd.Series(who).ne(pd.Series(who).shift()).sum() == len(set(who))) and len(who) == 3 * len(set(who))
+    assert all((np.diff(visit[who == w]) > 0).all() for w in set(who)) and (table.y["train"] == visit % 2).all()
+
+
 def test_a_schema_beside_the_table(ward):
     table = tables.load(ward)
     assert table.X["train"].dtypes.astype(str).to_dict() == {"age": "float64", "ward": "category"}
