@@ -1,8 +1,8 @@
 """Helpers shared by the lessons of Medical Deep Learning Notebooks.
 
 The modules in the order in which data flows; each imports only from those above it:
-`catalog`, `fetch`, `hospital`, `datasets`, `models`, `training`, `evaluate`, `plots`,
-`exercise`, `lessons`, `report`, `cli`. Importing `medkit` itself loads none of them.
+`catalog`, `fetch`, `hospital`, `datasets`, `preprocess`, `models`, `training`, `evaluate`,
+`plots`, `exercise`, `lessons`, `report`, `cli`. Importing `medkit` itself loads none of them.
 """
 
 import warnings
@@ -12,5 +12,5 @@ __version__ = "0.1.0"
 # fastai still calls torch.jit, and says so on standard error, with a path, in the first cell.
 warnings.filterwarnings("ignore", message=r".*torch\.jit", category=FutureWarning)
 warnings.filterwarnings("ignore", message=r".*torch\.jit", category=DeprecationWarning)
-# pooch asks tqdm for a notebook widget that we do not need.
+# pooch asks tqdm for a notebook's bar; without ipywidgets tqdm says where it is installed, and draws a plain bar.
 warnings.filterwarnings("ignore", message="IProgress not found")

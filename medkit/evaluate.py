@@ -101,6 +101,21 @@ def specificity(y, p, w, threshold=0.5):
 
 
 @weighted
+def precision(y, p, w, threshold=0.5):
+    """Share of the alarms that are right at a threshold (the positive predictive value)."""
+    return w @ ((p >= threshold) & (y == 1)) / (w @ (p >= threshold))
+
+
+@weighted
+def net_benefit(y, p, w, threshold=0.5):
+    """True alarms for each patient, less false ones at the threshold's odds (Vickers & Elkin 2006, decision curves).
+
+    doi:10.1177/0272989X06295361. Treating nobody gives 0.
+    """
+    return mean_of(w, (p >= threshold) * np.where(y == 1, 1, -threshold / (1 - threshold)))
+
+
+@weighted
 def brier(y, p, w):
     """Mean squared error of the probability (Brier, 1950)."""
     return mean_of(w, (p - y) ** 2)

@@ -2,7 +2,7 @@
 
 Two layouts:
 
-- one subfolder per class, images inside;
+- one subfolder per class, images (PNG, JPEG, BMP, TIFF or DICOM) inside;
 - images anywhere below the folder, and a `labels.csv` with the columns `file` and `label`, and
   optionally `patient` and `split` (train, valid or test).
 
@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import MedkitError, unknown
 from .split import PARTS, by_patient
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".dcm"}
 FRACTIONS = (0.7, 0.15, 0.15)
 
 
@@ -140,6 +140,10 @@ def read_image(path, size, shapes):
     """Read one image as uint8 RGB of shape (size, size, 3), padded to a square, not stretched."""
     from PIL import Image, ImageOps
 
+    if path.suffix.lower() == ".dcm":
+        image = from_dicom(path)
+        shapes.add(image.size)
+        return np.asarray(ImageOps.pad(image.convert("RGB"), (size, size), Image.Resampling.BILINEAR))
     try:
         with Image.open(path) as image:
             image.load()
@@ -148,6 +152,18 @@ def read_image(path, size, shapes):
     shapes.add(image.size)
     grey = to_8_bit(image) if image.mode.startswith(("I", "F")) else image
     return np.asarray(ImageOps.pad(grey.convert("RGB"), (size, size), Image.Resampling.BILINEAR))
+
+
+def from_dicom(path):
+    """Read a DICOM picture by its own window (or its 0.5th and 99.5th percentile), without identity."""
+    from PIL import Image
+
+    from ..preprocess.pictures import as_8_bit, read_dicom
+
+    grey = as_8_bit(read_dicom(path))
+    if grey.ndim > 3 or (grey.ndim == 3 and grey.shape[2] != 3):
+        raise MedkitError(f"{path} holds {len(grey)} pictures. Save the one that you need as a file of its own.")
+    return Image.fromarray(grey)
 
 
 def to_8_bit(image):

@@ -1,6 +1,20 @@
-"""Tables with one row per patient or encounter, split by patient."""
+"""Tables with one row per patient or encounter, split by patient.
 
-from dataclasses import dataclass
+A user's CSV or Parquet file may have a schema beside it, a TOML file of the same name ("ward.csv", "ward.toml"):
+
+    outcome = "died"        # the column to predict
+    patient = "mrn"         # the column that names the patient
+    time = "days"           # survival alone: time to the outcome, or to the end of follow-up
+    [columns]               # columns that are not named here are taken as they look
+    age = "number"          # text in it is an error that names the row
+    ward = "category"
+    note = "ignore"
+"""
+
+import io
+import re
+import tomllib
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +22,7 @@ import numpy as np
 from ..errors import MedkitError, unknown
 from .split import by_patient
 
-BUNDLED = ("wisconsin-breast-cancer",)
+TYPES = ("number", "category", "ignore")
 
 
 @dataclass(frozen=True)
@@ -16,7 +30,9 @@ class Table:
     """A table in memory.
 
     `X` maps "train", "valid" and "test" to DataFrames of features; `y` to int64 class codes of
-    shape (n,); `patients` to patient ids of shape (n,).
+    shape (n,); `patients` to patient ids of shape (n,); rows of one patient stand together, in the
+    order of time (in a user's file: in the order of the file). For survival `time` maps parts to times of shape (n,), and `y` is 1 where the event was seen, 0 where
+    follow-up ended before.
     """
 
     name: str
@@ -24,35 +40,67 @@ class Table:
     X: dict
     y: dict
     patients: dict
+    time: dict | None = None
+    notes: list = field(default_factory=list)
 
 
-def load(source, outcome="outcome", patient=None, seed=0):
+def bundled():
+    """Give the tables that can be loaded by name: {name: function of the seed that reads one}."""
+    from . import cohorts
+
+    return {"wisconsin-breast-cancer": lambda seed: wisconsin(), "diabetes130": lambda seed: cohorts.diabetes130(),
+            "whas500": lambda seed: cohorts.whas500(), "gbsg2": lambda seed: cohorts.gbsg2(),
+            "hospital-readmission": cohorts.hospital_readmission, "hospital-survival": cohorts.hospital_survival}
+
+
+def load(source, outcome="outcome", patient=None, seed=0, time=None, schema=None):
     """Load a table by the name of a data set or from a CSV or Parquet file.
 
     Parameters
     ----------
     source : str or path
-        "wisconsin-breast-cancer", or the path of a file.
+        "wisconsin-breast-cancer", "diabetes130", "whas500", "gbsg2", "hospital-readmission", "hospital-survival" (the
+        last two are simulated), or the path of a file.
     outcome : str
         For a file: the column to predict.
     patient : str, optional
         For a file: the column that names the patient. Without it each row is a patient.
     seed : int
-        Which split.
+        Which split; for the hospital also which patients.
+    time : str, optional
+        For a file: the column of survival times; the outcome is then 1 where the event was seen, else 0.
+    schema : dict, optional
+        For a file: what stands above in TOML, which it replaces.
+
+    Raises
+    ------
+    MedkitError
+        If there is no such table, or a row is wrong; the message names the row and the column.
     """
-    if source == "wisconsin-breast-cancer":
-        return split(source, *wisconsin(), seed=seed)
     path = Path(source).expanduser()
     if not path.suffix:
-        raise unknown("table", source, BUNDLED)
-    return split(path.stem, *read_file(path, outcome, patient), seed=seed)
+        if str(source) not in bundled():
+            raise unknown("table", source, bundled())
+        return split(str(source), *bundled()[str(source)](seed), seed=seed)
+    given = {"outcome": outcome, "patient": patient, "time": time}
+    return split(path.stem, *read_file(path, given | (schema or schema_beside(path))), seed=seed)
 
 
-def split(name, X, y, patients, classes, seed=0):
+def split(name, X, y, patients, classes, time=None, notes=(), seed=0):
     """Split a frame and its outcome by patient."""
     parts = by_patient(patients, y, seed=seed)
     return Table(name, classes, {p: X.iloc[r].reset_index(drop=True) for p, r in parts.items()},
-                 {p: y[r] for p, r in parts.items()}, {p: patients[r] for p, r in parts.items()})
+                 {p: y[r] for p, r in parts.items()}, {p: patients[r] for p, r in parts.items()},
+                 None if time is None else {p: time[r] for p, r in parts.items()}, list(notes))
+
+
+def schema_beside(path):
+    """Read the schema that stands beside a table, if there is one."""
+    beside = path.with_suffix(".toml")
+    try:
+        return tomllib.loads(beside.read_text(encoding="utf-8")) if beside.exists() else {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise MedkitError(f"{beside} cannot be read as TOML: {error}.") from None
 
 
 def wisconsin():
@@ -63,30 +111,104 @@ def wisconsin():
     return data.data, (data.target == 0).to_numpy(np.int64), np.arange(len(data.data)), ["benign", "malignant"]
 
 
-def read_file(path, outcome, patient):
-    """Read a user's table and part it into features, outcome codes, patients and class names."""
+def read_file(path, schema):
+    """Read a user's table and part it into features, outcome codes, patients, class names and times."""
     frame = read_frame(path)
-    for column in [outcome] + ([patient] if patient else []):
-        if column not in frame:
-            raise MedkitError(f"{path}: {unknown('column', column, frame.columns)}")
-        blank = np.flatnonzero(frame[column].isna())
-        if len(blank):
-            raise MedkitError(f"{path}, row {blank[0] + 1}: the column '{column}' is empty.")
+    outcome, patient, time = (schema.get(key) for key in ("outcome", "patient", "time"))
+    needed = [column for column in (outcome, patient, time) if column]
+    columns_there(frame, [*needed, *schema.get("columns", {})], path)
+    cells_filled(frame, needed, path)
     classes, y = np.unique(frame[outcome], return_inverse=True)
     if len(classes) < 2:
         raise MedkitError(f"{path}: the column '{outcome}' has one value only ({classes[0]}): nothing to predict.")
     patients = frame[patient].to_numpy() if patient else np.arange(len(frame))
-    X = frame.drop(columns=[outcome] + ([patient] if patient else []))
-    return X, y.astype(np.int64), patients, [str(c) for c in classes]
+    X = typed(frame.drop(columns=needed), schema.get("columns", {}), path)
+    times = survival_times(frame, time, classes, path)
+    order = np.argsort(np.unique(patients.astype(str), return_inverse=True)[1], kind="stable") if patient else slice(None)
+    return (X.iloc[order], y[order].astype(np.int64), patients[order], [str(c) for c in classes],
+            None if times is None else times[order])
+
+
+def typed(frame, columns, path):
+    """Bring columns to the types of a schema."""
+    for column, kind in columns.items():
+        if kind not in TYPES:
+            raise MedkitError(f"{path}, column '{column}': {unknown('type', kind, TYPES)}")
+    numeric = {c: numbers(frame, c, path) for c, kind in columns.items() if kind == "number" and c in frame}
+    named = {c: frame[c].astype("category") for c, kind in columns.items() if kind == "category" and c in frame}
+    ignored = [c for c, kind in columns.items() if kind == "ignore"]
+    return frame.assign(**numeric, **named).drop(columns=ignored, errors="ignore")
+
+
+def survival_times(frame, time, classes, path):
+    """Check and give times to an event; None where the outcome is no survival."""
+    if not time:
+        return None
+    times = numbers(frame, time, path)
+    if len(classes) > 2 or (times < 0).any():
+        early = times[times < 0]
+        wrong = (f"row {early.index[0] + 1} has the time {early.iloc[0]:g}" if len(early) else
+                 f"the outcome has {len(classes)} values")
+        raise MedkitError(f"{path}: {wrong}. Survival needs times of 0 or more, and an outcome of 1 (seen) or 0 (not).")
+    return times.to_numpy()
 
 
 def read_frame(path):
-    """Read a CSV or Parquet file."""
+    """Read a CSV (any usual separator and encoding, decimal points or commas) or Parquet file."""
     import pandas as pd
 
     if not path.exists():
         raise MedkitError(f"There is no file {path}.")
     try:
-        return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, encoding="utf-8-sig")
+        if path.suffix == ".parquet":
+            return pd.read_parquet(path)
+        return pd.read_csv(io.StringIO(decoded(path)), **dialect(path))
     except Exception as error:
-        raise MedkitError(f"{path} cannot be read as a table: {str(error).rstrip('.')}.") from None
+        raise MedkitError(f"{path} cannot be read as a table: {str(error).strip().rstrip('.')}.") from None
+
+
+def decoded(path):
+    """Read a text file as UTF-8, UTF-16 (with its mark), or else as Windows-1252, as Excel in the West writes it."""
+    body = path.read_bytes()
+    if body[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return body.decode("utf-16")
+    try:
+        return body.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return body.decode("cp1252", errors="replace")
+
+
+def dialect(path):
+    """Find the separator in the header, and whether numbers are written with a comma."""
+    lines = decoded(path).splitlines()[:1000]
+    header = lines[0] if lines else ""
+    sep = max(",;\t|", key=header.count)
+    comma = sep != "," and any(re.search(rf"(^|{re.escape(sep)})-?\d+,\d+({re.escape(sep)}|$)", line) for line in lines)
+    return {"sep": sep, "decimal": "," if comma else ".", "low_memory": False}
+
+
+def columns_there(frame, columns, path):
+    """Check that a table has some columns."""
+    for column in columns:
+        if column not in frame:
+            raise MedkitError(f"{path}: {unknown('column', column, frame.columns)}")
+
+
+def cells_filled(frame, columns, path):
+    """Check that no cell of some columns is empty."""
+    for column in columns:
+        blank = frame.index[frame[column].isna()]
+        if len(blank):
+            raise MedkitError(f"{path}, row {blank[0] + 1}: the column '{column}' is empty ({len(blank)} such rows).")
+
+
+def numbers(frame, column, path):
+    """Give a column as numbers (float), NaN where it is empty; text in it is an error that names the row."""
+    import pandas as pd
+
+    found = pd.to_numeric(frame[column], errors="coerce").astype(float)
+    wrong = frame.index[(found.isna() & frame[column].notna()) | np.isinf(found)]
+    if len(wrong):
+        raise MedkitError(f"{path}, row {wrong[0] + 1}: the column '{column}' should hold a number, but holds "
+                          f"'{frame[column][wrong[0]]}' ({len(wrong)} such rows).")
+    return found

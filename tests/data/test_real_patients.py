@@ -2,13 +2,14 @@
 
 import os
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from medkit import evaluate, fetch, training
 from medkit.augment import Augment
-from medkit.datasets import images
+from medkit.datasets import images, stays
 from medkit.models.cnn import SmallCNN, pixel_scale, to_tensor
 
 HERE = bool(os.environ.get("MEDKIT_DATA")) and (fetch.root() / "pneumoniamnist" / "pneumoniamnist.npz").exists()
@@ -31,3 +32,16 @@ def test_the_small_network_diagnoses_real_pneumonia():
 @pytest.mark.skipif(not HERE, reason="needs pneumoniamnist in MEDKIT_DATA")
 def test_the_official_file_is_recognised():
     assert fetch.status("pneumoniamnist", "pneumoniamnist.npz") == "right"
+
+
+SET_A = bool(os.environ.get("MEDKIT_DATA")) and (fetch.root() / "challenge-2012" / "set-a.tar.gz").exists()
+
+
+@pytest.mark.skipif(not SET_A, reason="needs challenge-2012 in MEDKIT_DATA")
+def test_set_a_is_read_whole_and_mended():
+    """4,000 stays, 554 deaths (Silva et al. 2012); nothing impossible is left."""
+    data = stays.load("challenge-2012")
+    assert data.values.shape == (4000, 48, 37) and data.y.sum() == 554
+    assert 0.18 < data.mask.mean() < 0.22 and data.static["Height"].notna().sum() > 2000
+    ph, heart = (data.values[:, :, data.variables.index(name)] for name in ("pH", "HR"))
+    assert 6.6 <= np.nanmin(ph) and np.nanmax(ph) <= 8 and np.nanmin(heart) >= 10

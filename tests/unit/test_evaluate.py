@@ -121,3 +121,22 @@ def test_mean_over_repeats_has_students_interval():
     found = evaluate.mean_interval([1.0, 2.0, 3.0])
     assert found.value == 2 and found.high - 2 == pytest.approx(4.303 / np.sqrt(3), abs=1e-3)
     assert np.isnan(evaluate.mean_interval([1.0]).low)
+
+
+def test_precision_is_the_share_of_right_alarms():
+    from sklearn.metrics import precision_score
+
+    rng = np.random.default_rng(0)
+    y, p = rng.integers(2, size=200), rng.random(200)
+    assert np.isclose(evaluate.precision(y, p, threshold=0.7), precision_score(y, p >= 0.7))
+    assert np.isnan(evaluate.precision(y, p, threshold=2))
+
+
+def test_net_benefit_weighs_false_alarms_by_the_odds():
+    y, p = np.array([1, 1, 0, 0, 0]), np.array([0.9, 0.1, 0.6, 0.3, 0.1])
+    assert np.isclose(evaluate.net_benefit(y, p, threshold=0.2), 1 / 5 - 2 / 5 * 0.25)
+    assert evaluate.net_benefit(y, p, threshold=0.95) == 0
+    everybody = evaluate.net_benefit(y, np.ones(5), threshold=0.4)
+    assert np.isclose(everybody, 0), "treating everybody is worth nothing at the prevalence"
+    weights = np.array([[1, 1, 1, 1, 1], [2, 0, 0, 0, 0]])
+    assert np.allclose(evaluate.net_benefit(y, p, weights, threshold=0.2), [0.1, 1.0])

@@ -1,10 +1,12 @@
 """Tables by name and from files, split by patient."""
 
+import zipfile
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from medkit.datasets import tables
+from medkit.datasets import cohorts, tables
 from medkit.datasets.split import by_patient
 from medkit.errors import MedkitError
 
@@ -36,7 +38,8 @@ def test_a_users_csv(tmp_path):
 
 
 @pytest.mark.parametrize("text, message", [
-    ("a,outcom\n1,0\n", "There is no column 'outcome'. Did you mean 'outcom'"), ("a,outcome\n1,0\n2,\n", "row 2: the column"),
+    ("a,outcom\n1,0\n", "There is no column 'outcome'. Did you mean 'outcom'"),
+    ("a,outcome\n1,0\n2,\n", "row 2: the column"),
     ("a,outcome\n1,0\n2,0\n", "one value only"), ("a,outcome\n1,0\n2,1\n", "at least 3 patients"),
     ("", "cannot be read as a table")])
 def test_bad_csv(tmp_path, text, message):
@@ -50,3 +53,105 @@ def test_missing_file_and_unknown_name():
         tables.load("nowhere/t.csv")
     with pytest.raises(MedkitError, match="Did you mean 'wisconsin-breast-cancer'"):
         tables.load("wisconsin-breast")
+
+
+@pytest.mark.parametrize("how", [{"sep": ";", "decimal": ","}, {"sep": "\t"}, {"encoding": "utf-16"},
+                                 {"sep": "|", "encoding": "cp1252"}, {"sep": ";"}, {"encoding": "utf-8-sig"}])
+def test_a_csv_of_any_dialect(tmp_path, how):
+    frame = pd.DataFrame({"größe": np.arange(20) + 0.5, "note": "a", "outcome": np.arange(20) % 2})
+    frame.to_csv(tmp_path / "t.csv", index=False, **how)
+    table = tables.load(tmp_path / "t.csv")
+    assert list(table.X["train"]) == ["größe", "note"] and table.X["train"]["größe"].dtype == float
+
+
+@pytest.fixture
+def ward(tmp_path):
+    """Write a table with a schema beside it, and give its path."""
+    (tmp_path / "ward.csv").write_text("mrn,age,ward,note,died,days\n" + "\n".join(
+        f"{k // 2},{40 + k},{k % 3},free text,{k // 2 % 2},{10 * k}" for k in range(40)))
+    (tmp_path / "ward.toml").write_text('outcome = "died"\npatient = "mrn"\ntime = "days"\n[columns]\nage = "number"\n'
+                                        'ward = "category"\nnote = "ignore"\n')
+    return tmp_path / "ward.csv"
+
+
+def test_rows_of_a_patient_stand_together_in_the_order_of_the_file(tmp_path):
+    frame = pd.DataFrame({"who": [f"p{k % 20}" for k in range(60)], "visit": np.arange(60), "outcome": np.arange(60) % 2})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    table = tables.load(tmp_path / "t.csv", patient="who")
+    who, visit = table.patients["train"], table.X["train"]["visit"].to_numpy()
+    assert (pd.Series(who).ne(pd.Series(who).shift()).sum() == len(set(who))) and len(who) == 3 * len(set(who))
+    assert all((np.diff(visit[who == w]) > 0).all() for w in set(who)) and (table.y["train"] == visit % 2).all()
+
+
+def test_a_schema_beside_the_table(ward):
+    table = tables.load(ward)
+    assert table.X["train"].dtypes.astype(str).to_dict() == {"age": "float64", "ward": "category"}
+    assert not set(table.patients["train"]) & set(table.patients["test"])
+    assert {p: t.shape for p, t in table.time.items()} == {p: y.shape for p, y in table.y.items()}
+    assert "note" in tables.load(ward, schema={"outcome": "died"}).X["train"], "a given schema replaces the file's"
+
+
+@pytest.mark.parametrize("line, schema, message", [
+    ("0,old,1,x,1,5", None, "row 41: the column 'age' should hold a number, but holds 'old'"),
+    ("0,50,1,x,1,soon", None, "row 41: the column 'days' should hold a number"),
+    ("0,50,1,x,1,-5", None, "row 41 has the time -5"),
+    ("0,50,1,x,2,5", None, "the outcome has 3 values"), (",50,1,x,1,5", None, "row 41: the column 'mrn' is empty"),
+    ("0,50,1,x,1,5", '[columns]\nage = "integer"', "no type 'integer'"),
+    ("0,50,1,x,1,5", '[columns]\nagee = "number"', "Did you mean 'age'"),
+    ("0,50,1,x,1,5", "outcome = died", "cannot be read as TOML"), ("0,inf,1,x,1,5", None, "row 41: the column 'age'")])
+def test_bad_rows_and_schemas(ward, line, schema, message):
+    ward.write_text(ward.read_text() + f"\n{line}\n")
+    if schema:
+        ward.with_suffix(".toml").write_text(schema if "outcome" in schema else f'outcome = "died"\n{schema}')
+    with pytest.raises(MedkitError, match=message):
+        tables.load(ward)
+
+
+ENCOUNTERS = ("encounter_id,patient_nbr,race,discharge_disposition_id,admission_type_id,admission_source_id,"
+              "A1Cresult,readmitted\n")
+
+
+@pytest.fixture
+def diabetes(tmp_path, monkeypatch):
+    """Give the path of a small archive of encounters in the cache: 60, of 30 patients, in no order; one died."""
+    rows = [f"{1000 - k},{k % 30},{'?' if k % 4 else 'Asian'},{11 if k == 5 else 1},1,1,None,"
+            f"{'<30' if k % 30 < 10 else 'NO'}" for k in range(60)]
+    monkeypatch.setenv("MEDKIT_DATA", str(tmp_path))
+    (tmp_path / "diabetes130").mkdir()
+    path = tmp_path / "diabetes130" / "dataset_diabetes.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("Some_Folder/Diabetic_Data.CSV", ENCOUNTERS + "\n".join(rows))
+    return path
+
+
+def test_encounters_stand_in_order_by_patient_without_the_dead(diabetes):
+    X, y, patients, _, _, notes = cohorts.diabetes130()
+    assert len(y) == 59 and y.sum() == 19 and np.all(np.diff(patients) >= 0) and "59 encounters of 30" in notes[0]
+    assert X["A1Cresult"].eq("None").all() and X["race"].isna().sum() == 44 and "encounter_id" not in X
+    table = tables.load("diabetes130")
+    assert not set(table.patients["train"]) & set(table.patients["test"])
+    assert table.X["train"]["race"].dtype == "category"
+
+
+def test_a_damaged_or_foreign_archive(diabetes):
+    whole = diabetes.read_bytes()
+    diabetes.write_bytes(whole[:-30])
+    with pytest.raises(MedkitError, match="truncated or damaged"):
+        tables.load("diabetes130")
+    with zipfile.ZipFile(diabetes, "w") as archive:
+        archive.writestr("readme.txt", "nothing")
+    with pytest.raises(MedkitError, match="holds no diabetic_data.csv; it holds readme.txt"):
+        tables.load("diabetes130")
+
+
+def test_survival_of_real_patients_as_seen_at_admission():
+    whas, gbsg = tables.load("whas500"), tables.load("gbsg2")
+    assert sum(y.sum() for y in whas.y.values()) == 215 and "los" not in whas.X["train"] and whas.time["test"].min() > 0
+    assert sum(y.sum() for y in gbsg.y.values()) == 299 and gbsg.X["train"]["horTh"].dtype == "category"
+
+
+def test_simulated_patients_for_readmission_and_survival():
+    again, survival = tables.load("hospital-readmission"), tables.load("hospital-survival", seed=1)
+    assert "Simulated" in again.notes[0] and 0.05 < again.y["train"].mean() < 0.2 and again.time is None
+    assert survival.time["train"].max() <= 365 and 0.15 < survival.y["train"].mean() < 0.5
+    assert not tables.load("hospital-survival", seed=2).X["train"].equals(survival.X["train"])

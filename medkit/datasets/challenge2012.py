@@ -1,0 +1,97 @@
+"""The stays of the PhysioNet/CinC challenge 2012 as they come (Silva et al. 2012, Comput Cardiol 39:245-248)."""
+
+import csv
+import io
+import tarfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from .. import fetch
+from ..errors import MedkitError
+from .cache import cached
+from .longtable import mended
+
+NAME = "challenge-2012"
+VERSION = 1  # of the cached rows; a change of `read_archive` raises it
+
+
+def measurements(sets="a", clean=True):
+    """Give all measurements of sets of the challenge, at their exact times.
+
+    Returns
+    -------
+    DataFrame
+        Columns patient, hour (since admission, to the minute), variable, value.
+    """
+    rows = pd.concat([rows_of(s) for s in sets], ignore_index=True)
+    if clean:
+        rows, impossible = mended(rows)
+        rows.attrs["impossible"] = int(impossible.sum())
+    return rows
+
+
+def rows_of(letter):
+    """Read one set's rows, from the cache after the first time."""
+    name = f"set-{letter}.tar.gz"
+    archive = fetch.path(NAME, name)
+    kept = cached(f"{NAME}-{letter}", [VERSION, fetch.used[f"{NAME}/{name}"]], lambda: read_archive(archive))
+    known = set(outcomes_of(letter)["RecordID"])
+    if known != set(kept["stays"].tolist()):
+        odd = sorted(known ^ set(kept["stays"].tolist()))
+        raise MedkitError(f"{archive} and Outcomes-{letter}.txt do not agree: stay {odd[0]} stands in one of them only "
+                          f"({len(odd)} such stays). Are they of the same set?")
+    variable = pd.Categorical.from_codes(kept["variable"], kept["variables"])
+    return pd.DataFrame({"patient": kept["stays"][kept["stay"]], "hour": kept["minute"] / 60, "variable": variable,
+                         "value": kept["value"]})
+
+
+def outcomes_of(letter):
+    """Read one set's outcomes."""
+    path = fetch.path(NAME, f"Outcomes-{letter}.txt")
+    try:
+        return pd.read_csv(path)[["RecordID", "SAPS-I", "SOFA", "In-hospital_death"]].astype({"RecordID": np.int64})
+    except (ValueError, KeyError) as error:
+        raise MedkitError(f"{path} is not a table of outcomes: {error}. Remove it; it is downloaded again.") from None
+
+
+def read_archive(archive):
+    """Read a set's archive as a stream, all stays at once, to plain arrays that the cache can hold."""
+    texts = read_members(archive)
+    text = b"".join(texts.values())
+    try:
+        rows = pd.read_csv(io.BytesIO(text), names=["time", "variable", "value"], quoting=csv.QUOTE_NONE,
+                           skip_blank_lines=False, dtype={"time": "category", "variable": "category"})
+    except (ValueError, pd.errors.ParserError) as error:
+        raise MedkitError(f"{archive} holds a line that is not time, variable, value: {str(error).strip()}.") from None
+    stay = np.repeat(np.arange(len(texts)), [t.count(b"\n") for t in texts.values()])
+    clock = rows["time"].cat.categories.str.extract(r"^(\d+):(\d\d)$").astype(float)
+    minute = np.append(60 * clock[0] + clock[1], np.nan)[rows["time"].cat.codes]
+    value = pd.to_numeric(rows["value"], errors="coerce").to_numpy(np.float32)
+    filled = (rows["variable"].notna() & (rows["variable"] != "RecordID")).to_numpy()
+    wrong = np.flatnonzero(filled & (np.isnan(value) | np.isnan(minute)))
+    if len(wrong):
+        bad = rows.iloc[wrong[0]]
+        raise MedkitError(f"{archive}, stay {list(texts)[stay[wrong[0]]]}: '{bad['time']},{bad['variable']},"
+                          f"{bad['value']}' should be a time (HH:MM), a variable and a number.")
+    return {"stays": np.array(list(texts), np.int64), "stay": stay[filled].astype(np.int32), "value": value[filled],
+            "minute": minute[filled].astype(np.int32), "variable": rows["variable"].cat.codes.to_numpy()[filled],
+            "variables": rows["variable"].cat.categories.to_numpy(str)}
+
+
+def read_members(archive):
+    """Read the files of an archive, less their first lines: {stay: bytes that end with a new line}."""
+    from tqdm import tqdm
+
+    try:
+        with tarfile.open(archive) as tar:
+            members = tqdm(tar, desc=archive.name, unit="stay", leave=False, delay=1)
+            texts = {Path(m.name).stem: tar.extractfile(m).read() for m in members if m.name.endswith(".txt")}
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise MedkitError(f"{archive} is truncated or damaged ({error}). Remove it, and get it again: "
+                          f"medkit data get {NAME}.") from None
+    if not texts or not all(stay.isdigit() for stay in texts):
+        raise MedkitError(f"{archive} should hold one text file for each stay, named by its number.")
+    return {stay: text.replace(b"\r", b"").partition(b"\n")[2].rstrip(b"\n") + b"\n" for stay, text in texts.items()}

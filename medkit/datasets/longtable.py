@@ -1,0 +1,153 @@
+"""Rows of patient, hour, variable and value: units mended, impossible values left out, brought to an hourly grid.
+
+A user's long table is a CSV or Parquet file with the columns `patient`, `time` (hours since admission, or "HH:MM"),
+`variable` and `value`. What became of the patients stands in `outcomes.csv` (or `.parquet`) beside it, with the columns
+`patient` and `died` (0 or 1), or in the table itself, as the variable "died". The variables of `STATIC` are known at
+admission. A folder with `stays.csv` (or `.parquet`) and `outcomes.csv` will do as well.
+"""
+
+import numpy as np
+import pandas as pd
+
+from ..errors import MedkitError
+from .tables import cells_filled, columns_there, numbers, read_frame
+
+STATIC = ["Age", "Gender", "Height", "Weight", "ICUType"]
+SUMMED = {"Urine"}  # volumes; of anything else several values in an hour are averaged
+# Variable: unit, lowest and highest value of a living patient. Our own bounds, set wide after a look at the ranges of
+# set a; what lies beyond is a slip of the pen or of a sensor (a pressure of 0 is a closed line, -17.8 °C is 0 °F).
+SPEC = {
+    "ALP": ("IU/L", 1, 5000), "ALT": ("IU/L", 1, 30000), "AST": ("IU/L", 1, 40000), "Albumin": ("g/dL", 0.5, 8),
+    "BUN": ("mg/dL", 0.5, 300), "Bilirubin": ("mg/dL", 0.05, 80), "Cholesterol": ("mg/dL", 10, 1000),
+    "Creatinine": ("mg/dL", 0.05, 40), "DiasABP": ("mmHg", 5, 200), "FiO2": ("share", 0.2, 1),
+    "GCS": ("points", 3, 15), "Glucose": ("mg/dL", 10, 2500), "HCO3": ("mmol/L", 2, 60), "HCT": ("%", 5, 75),
+    "HR": ("1/min", 10, 300), "K": ("mmol/L", 1, 12), "Lactate": ("mmol/L", 0.1, 40), "MAP": ("mmHg", 15, 250),
+    "MechVent": ("1 if ventilated", 0, 1), "Mg": ("mmol/L", 0.2, 12), "NIDiasABP": ("mmHg", 5, 200),
+    "NIMAP": ("mmHg", 15, 250), "NISysABP": ("mmHg", 20, 300), "Na": ("mmol/L", 90, 190), "PaCO2": ("mmHg", 5, 150),
+    "PaO2": ("mmHg", 10, 700), "Platelets": ("1000/µL", 1, 2500), "RespRate": ("1/min", 1, 90), "SaO2": ("%", 20, 100),
+    "SysABP": ("mmHg", 20, 300), "Temp": ("°C", 25, 44), "TroponinI": ("µg/L", 0, 1000),
+    "TroponinT": ("µg/L", 0, 100), "Urine": ("mL", 0, 3000), "WBC": ("1000/µL", 0.05, 600), "Weight": ("kg", 25, 300),
+    "pH": ("pH", 6.6, 8), "Age": ("years", 0, 120), "Gender": ("1 male", 0, 1), "Height": ("cm", 120, 220),
+    "ICUType": ("1 to 4", 1, 4)}
+# Variable, from, to, factor, shift: a value in the range is in another unit, or lacks its point.
+MENDS = [("pH", 660, 800, 0.01, 0), ("pH", 66, 80, 0.1, 0), ("Temp", 77, 111.2, 5 / 9, -160 / 9),
+         ("FiO2", 20, 100, 0.01, 0), ("Height", 48, 84, 2.54, 0), ("Height", 1.2, 2.2, 100, 0),
+         ("Height", 305, 559, 1 / 2.54, 0)]
+
+
+def mended(rows):
+    """Mend units, and leave out values that no living patient has; a variable that `SPEC` does not know stays as it is.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Columns patient, hour, variable, value (-1 in a variable of `STATIC` means unknown).
+
+    Returns
+    -------
+    rows : DataFrame
+        The rows that stay.
+    impossible : Series
+        How many values of each variable were left out, less those of -1.
+    """
+    name, value = rows["variable"].astype("category"), rows["value"].to_numpy(float, copy=True)
+    code = name.cat.codes.to_numpy()
+    for variable, low, high, factor, shift in MENDS:
+        if variable in name.cat.categories:
+            at = (code == name.cat.categories.get_loc(variable)) & (value >= low) & (value <= high)
+            value[at] = value[at] * factor + shift
+    bounds = np.array([SPEC.get(v, ("", -np.inf, np.inf))[1:] for v in name.cat.categories], float)
+    kept = (value >= bounds[code, 0]) & (value <= bounds[code, 1])
+    impossible = name[~kept & (value != -1)].value_counts()
+    return rows.assign(value=value)[kept], impossible[impossible > 0]
+
+
+def gridded(rows, patients, variables, hours):
+    """Bring rows to hours: float32 (patients, hours, variables), NaN where nothing was measured.
+
+    Several values of an hour are averaged; volumes (`SUMMED`) are added. The order of rows does not matter. Rows of
+    other variables, or after `hours`, are left out.
+    """
+    who, what = pd.Index(patients).get_indexer(rows["patient"]), pd.Index(variables).get_indexer(rows["variable"])
+    used = (rows["hour"] < hours).to_numpy() & (what >= 0)
+    shape = (len(patients), hours, len(variables))
+    cell = np.ravel_multi_index((who[used], rows["hour"].to_numpy()[used].astype(int), what[used]), shape)
+    count = np.bincount(cell, minlength=np.prod(shape)).reshape(shape)
+    total = np.bincount(cell, rows["value"].to_numpy()[used], minlength=np.prod(shape)).reshape(shape)
+    summed = [v in SUMMED for v in variables]
+    with np.errstate(invalid="ignore"):
+        return np.where(summed & (count > 0), total, total / count).astype(np.float32)
+
+
+def at_admission(rows, patients, hours):
+    """Give the first known value of each variable of `STATIC` within `hours`: a frame with a row per patient."""
+    rows = rows[rows["variable"].isin(STATIC) & (rows["hour"] < hours)].sort_values("hour", kind="stable")
+    first = rows.drop_duplicates(["patient", "variable"]).assign(variable=lambda r: r["variable"].astype(str))
+    wide = first.pivot(index="patient", columns="variable", values="value")
+    return wide.reindex(patients, columns=STATIC).reset_index(drop=True)
+
+
+def read_long(path):
+    """Read a user's long table and its outcomes (the layout stands above).
+
+    Returns
+    -------
+    rows : DataFrame
+        Columns patient, hour, variable, value. A row that stands there twice counts once.
+    outcomes : Series
+        1 for each patient that died, 0 for others, by patient.
+    """
+    table = found(path, "stays") if path.is_dir() else path
+    frame = read_frame(table)
+    columns_there(frame, ["patient", "time", "variable", "value"], table)
+    cells_filled(frame, ["patient", "time", "variable"], table)
+    frame = frame.drop_duplicates().dropna(subset="value")
+    rows = pd.DataFrame({"patient": frame["patient"], "hour": hours_of(frame, table),
+                         "variable": frame["variable"].astype(str), "value": numbers(frame, "value", table)})
+    beside = found(table.parent, "outcomes", needed=path.is_dir())
+    return rows[rows["variable"] != "died"], read_outcomes(beside) if beside else outcomes_within(rows, table)
+
+
+def found(folder, stem, needed=True):
+    """Find a table by the stem of its name."""
+    here = [folder / f"{stem}{suffix}" for suffix in (".csv", ".parquet") if (folder / f"{stem}{suffix}").exists()]
+    if needed and not here:
+        raise MedkitError(f"The folder {folder} has no {stem}.csv (or {stem}.parquet). A folder of stays has two "
+                          "tables: stays.csv (patient, time, variable, value) and outcomes.csv (patient, died).")
+    return here[0] if here else None
+
+
+def hours_of(frame, path):
+    """Read times, as hours or as "HH:MM", to hours since admission."""
+    text = frame["time"].astype(str)
+    clock = text.str.extract(r"^\s*(\d+):([0-5]\d)\s*$").astype(float)
+    plain = frame.assign(time=(clock[0] + clock[1] / 60).where(clock[0].notna(), text))
+    hours = numbers(plain, "time", path)
+    early = np.flatnonzero(hours < 0)
+    if len(early):
+        first = frame.index[early[0]]
+        raise MedkitError(f"{path}, row {first + 1} (patient {frame['patient'][first]}): the time {text[first]} lies "
+                          "before admission. Count hours from admission, 0 or more.")
+    return hours
+
+
+def read_outcomes(path):
+    """Read and check a table of outcomes."""
+    frame = read_frame(path)
+    columns_there(frame, ["patient", "died"], path)
+    cells_filled(frame, ["patient", "died"], path)
+    twice = np.flatnonzero(frame["patient"].duplicated())
+    if len(twice):
+        who = frame["patient"][twice[0]]
+        raise MedkitError(f"{path}, row {twice[0] + 1}: patient {who} stands there twice. Keep one row.")
+    return frame.assign(died=numbers(frame, "died", path)).set_index("patient")["died"]
+
+
+def outcomes_within(rows, path):
+    """Take outcomes from the rows of the variable "died"."""
+    died = rows[rows["variable"] == "died"].groupby("patient")["value"].last()
+    lost = rows["patient"][~rows["patient"].isin(died.index)]
+    if len(lost):
+        raise MedkitError(f"{path}: nothing says what became of patient {lost.iloc[0]}. Put an outcomes.csv (patient, "
+                          "died) beside the table, or add a row with the variable 'died' (0 or 1) for each patient.")
+    return died

@@ -1,0 +1,203 @@
+"""Stays in intensive care as hourly grids: PhysioNet's challenge of 2012, the virtual hospital, a user's long table."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ..errors import MedkitError, unknown
+from .challenge2012 import measurements, outcomes_of
+from .longtable import SPEC, STATIC, at_admission, gridded, mended, read_long
+from .split import by_patient
+
+HOSPITAL, CHALLENGE = "virtual-hospital", "challenge-2012"
+ADMITTED = 3000  # simulated stays: about one in eight ends in death
+UNITS = {name: spec[0] for name, spec in SPEC.items()} | {"BNP": "pg/mL"}
+SERIES = [name for name in sorted(SPEC) if name not in {"Age", "Gender", "Height", "ICUType"}]
+ICU_TYPES = {1: "coronary", 2: "cardiac surgery", 3: "medical", 4: "surgical"}
+
+
+@dataclass(frozen=True)
+class Stays:
+    """Stays of n patients, unsplit, with the rows of each part.
+
+    Attributes
+    ----------
+    variables, units : list, dict
+        What was measured, and in which unit.
+    values : float32 array of shape (n, hours, variables)
+        NaN where nothing was measured. Several values of an hour are averaged; urine is summed.
+    static : DataFrame
+        n rows: Age (years), Gender (1 male), Height (cm), Weight (kg), ICUType (1 coronary, 2 cardiac surgery,
+        3 medical, 4 surgical); NaN where unknown.
+    y : int64 array of shape (n,)
+        1 died in hospital.
+    patients : array of shape (n,)
+    parts : dict
+        "train", "valid" and "test" to row numbers: split by patient, outcome balanced.
+    scores : DataFrame
+        Severity scores (SAPS-I, SOFA) where known: for comparison, never an input.
+    notes : list of str
+        What the reader should know.
+    groups : DataFrame
+        Subgroups: sex, age, unit.
+    truth : float32 array, or None
+        For simulated stays: `values` without gaps.
+    """
+
+    name: str
+    variables: list
+    units: dict
+    values: np.ndarray
+    static: pd.DataFrame
+    y: np.ndarray
+    patients: np.ndarray
+    parts: dict
+    scores: pd.DataFrame
+    notes: list
+    groups: pd.DataFrame
+    truth: np.ndarray | None = None
+
+    @property
+    def mask(self):
+        """Whether each cell was measured: bool, as `values`."""
+        return np.isfinite(self.values)
+
+    @property
+    def since(self):
+        """Hours since the last measurement before each hour (Che et al. 2018, doi:10.1038/s41598-018-24271-9).
+
+        float32, as `values`; 0 in the first hour; before the first measurement, hours since the start.
+        """
+        hour = np.arange(self.values.shape[1], dtype=np.float32)[:, None]
+        last = np.maximum.accumulate(np.where(self.mask, hour, 0), axis=1)
+        return np.concatenate([np.zeros_like(last[:, :1]), hour[1:] - last[:, :-1]], axis=1)
+
+
+def load(source=HOSPITAL, hours=48, seed=0, sets="a", clean=True):
+    """Load stays by name, or from a user's long table.
+
+    Parameters
+    ----------
+    source : str or path
+        "virtual-hospital" (simulated), "challenge-2012" (Silva et al. 2012, Computing in Cardiology 39:245-248), or a
+        long table or its folder (see `medkit.datasets.longtable`).
+    hours : int
+        How many hours from admission, 1 to 48 for the challenge.
+    seed : int
+        Which split; for the hospital also which patients.
+    sets : str
+        Sets of the challenge, such as "a" or "bc".
+    clean : bool
+        Mend units and leave out impossible values. False keeps what was written down (to show what cleaning does).
+
+    Raises
+    ------
+    MedkitError
+        If the source is unknown, a file is damaged, a row is wrong, or all patients have the same outcome.
+    """
+    if hours < 1:
+        raise MedkitError(f"A stay needs at least 1 hour; got hours={hours}.")
+    if source == HOSPITAL:
+        return simulated(hours, seed)
+    if source == CHALLENGE:
+        return challenge(hours, seed, sets, clean)
+    path = Path(source).expanduser()
+    if path.suffix or path.is_dir():
+        return from_table(path, hours, seed, clean)
+    raise unknown("set of stays", source, [HOSPITAL, CHALLENGE, "the path of a long table"])
+
+
+def simulated(hours, seed):
+    """Admit patients to the virtual hospital, and watch their stays."""
+    from tqdm import tqdm
+
+    from ..hospital import admit
+
+    batches = list(admit(ADMITTED, seed).batches(500))
+    stays = [c.stay(hours) for c in tqdm(batches, desc="simulated stays", unit_scale=500, unit="stay", leave=False)]
+    y = np.concatenate([c.outcome()["died"] for c in batches]).astype(np.int64)
+    static = pd.concat([s.static[STATIC] for s in stays], ignore_index=True)
+    note = f"Simulated: {ADMITTED:,} patients of the virtual hospital. A score here is not a score on real patients."
+    return assembled("virtual-hospital", list(stays[0].variables), np.concatenate([s.values for s in stays]), static, y,
+                     np.concatenate([c.patients["patient_id"] for c in batches]), seed, [note],
+                     truth=np.concatenate([s.truth for s in stays]))
+
+
+def assembled(name, variables, values, static, y, patients, seed, notes, scores=None, truth=None):
+    """Put stays together, split by patient."""
+    if len(np.unique(y)) < 2 and len(y) > 2:
+        raise MedkitError(f"{name}: all {len(y)} patients {'died' if y[0] else 'lived'}: there is nothing to predict.")
+    scores = pd.DataFrame(index=range(len(y))) if scores is None else scores
+    return Stays(name, variables, {v: UNITS.get(v, "") for v in variables}, values, static, y, patients,
+                 by_patient(patients, y, seed=seed), scores, notes, groups_of(static), truth)
+
+
+def groups_of(static):
+    """Give sex, age band and unit of each patient."""
+    bands = ["under 45", "45 to 64", "65 to 79", "80 and over"]
+    age = pd.cut(static["Age"], [0, 45, 65, 80, 200], labels=bands, right=False)
+    return pd.DataFrame({"sex": static["Gender"].map({0: "female", 1: "male"}), "age": age.astype(object),
+                         "unit": static["ICUType"].map(ICU_TYPES)}).fillna("unknown")
+
+
+def challenge(hours, seed, sets, clean):
+    """Load sets of the challenge; all sets have the same variables, in the same order."""
+    for letter in sets or "-":
+        if letter not in "abc":
+            raise unknown(f"set of {CHALLENGE}", letter, "abc")
+    rows = measurements(sets, clean)
+    outcomes = pd.concat([outcomes_of(s) for s in sets], ignore_index=True)
+    patients = outcomes["RecordID"].to_numpy()
+    values = gridded(rows, patients, SERIES, hours)
+    bare = int((~np.isfinite(np.delete(values, SERIES.index("Weight"), axis=2))).all(axis=(1, 2)).sum())
+    notes = [f"Real stays: PhysioNet/CinC challenge 2012, set {' and '.join(sets)}. "
+             f"Values as they were written down{how(rows)}.",
+             f"{bare} of {len(patients):,} stays hold no time series."]
+    scores = outcomes[["SAPS-I", "SOFA"]].astype(float).where(lambda s: s >= 0)
+    return assembled(CHALLENGE, SERIES, values, at_admission(rows, patients, hours),
+                     outcomes["In-hospital_death"].to_numpy(np.int64), patients, seed, notes, scores)
+
+
+def how(rows):
+    """Say how rows were cleaned."""
+    if "impossible" not in rows.attrs:
+        return ""
+    return f", but units mended and {rows.attrs['impossible']:,} impossible values left out"
+
+
+def from_table(path, hours, seed, clean):
+    """Load a user's long table."""
+    rows, died = read_long(path)
+    if not died.isin([0, 1]).all():
+        raise MedkitError(f"{path}: 'died' should be 0 or 1; patient {died.index[~died.isin([0, 1])][0]} has "
+                          f"{died[~died.isin([0, 1])].iloc[0]}.")
+    lost = rows["patient"][~rows["patient"].isin(died.index)]
+    if len(lost):
+        raise MedkitError(f"{path}: patient {lost.iloc[0]} has measurements but no outcome.")
+    rows, notes = cleaned(rows, path) if clean else (rows, [])
+    patients = died.index.to_numpy()
+    variables = sorted((set(rows["variable"]) - set(STATIC)) | ({"Weight"} & set(rows["variable"])))
+    if not variables:
+        raise MedkitError(f"{path}: no variable has a value that can be used.")
+    values = gridded(rows, patients, variables, hours)
+    empty = int((~np.isfinite(values)).all(axis=(1, 2)).sum())
+    notes += [f"{empty} of {len(patients):,} patients have no measurement in the first {hours} hours."] if empty else []
+    return assembled(path.stem, variables, values, at_admission(rows, patients, hours), died.to_numpy(np.int64),
+                     patients, seed, notes)
+
+
+def cleaned(rows, path):
+    """Clean a user's rows; where most values of a variable are impossible, its unit is wrong."""
+    kept, impossible = mended(rows)
+    share = impossible / rows["variable"].value_counts().reindex(impossible.index)
+    if len(share) and share.max() > 0.5:
+        name = share.idxmax()
+        unit, low, high = SPEC[name]
+        raise MedkitError(f"{path}: {share.max():.0%} of the values of '{name}' lie outside {low:g} to {high:g} {unit}."
+                          f" Convert them to {unit}, or give the variable another name.")
+    strange = sorted(set(rows["variable"]) - set(SPEC))
+    left_out = ", ".join(f"{n} of {v}" for v, n in impossible.items())
+    notes = [f"Impossible values left out: {left_out}."] if left_out else []
+    return kept, notes + ([f"Taken as they are, no unit or range is known: {', '.join(strange)}."] if strange else [])

@@ -1,0 +1,211 @@
+"""Pictures from the clinic: DICOM and NIfTI files, in physical units, windowed, without identity."""
+
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import MedkitError
+
+# What may be shown or stored: how the picture was made, never of whom, where, when or by whom. Texts that people type
+# (descriptions, comments) and private tags can hold a name, so they are not here. Compare DICOM PS3.15, annex E.
+TECHNICAL = ("Modality", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation",
+             "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelSpacing", "SliceThickness",
+             "SpacingBetweenSlices", "RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth",
+             "KVP", "XRayTubeCurrent", "ExposureTime", "RepetitionTime", "EchoTime", "FlipAngle",
+             "MagneticFieldStrength", "BurnedInAnnotation", "LossyImageCompression")
+# The only texts among them: a code that is not here may be a name in the wrong place, and is left out.
+CODES = {"CT", "MR", "CR", "DX", "US", "XA", "NM", "PT", "MG", "OT", "RF", "XC", "ES", "OP", "SM", "YES", "NO", "00",
+         "01", "MONOCHROME1", "MONOCHROME2", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR"}
+# Centre and width, HU (stored values of an MR or an X-ray have no unit, so they have no window of their own).
+WINDOWS = {"lung": (-600, 1500), "soft tissue": (40, 400), "bone": (400, 1800), "brain": (40, 80)}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture in physical units, and nothing that tells whose.
+
+    Attributes
+    ----------
+    values : float32 array of shape (height, width), (height, width, 3), or (depth, height, width)
+    unit : str
+        "HU" for CT; "" where values have no unit.
+    window : (centre, width), or None
+        As the file suggests.
+    spacing : tuple of float
+        mm from one pixel to the next, in the order of the axes of `values`; empty where unknown.
+    facts : dict
+        The technical tags alone.
+    """
+
+    values: np.ndarray
+    unit: str = ""
+    window: tuple | None = None
+    spacing: tuple = ()
+    facts: dict = field(default_factory=dict)
+
+
+def read_dicom(path):
+    """Read a DICOM picture: rescaled to physical units, dark and bright the usual way round, identity left behind.
+
+    Raises
+    ------
+    MedkitError
+        If the file is not DICOM, is truncated, holds no picture, or is compressed in a way that cannot be opened here.
+    """
+    dataset = opened(path)
+    kind, facts = dataset.get("PhotometricInterpretation", ""), technical(dataset)
+    with quiet(f"The picture of {Path(path).name} is damaged, truncated, or compressed in a way that cannot be opened"):
+        values, view = rescaled(dataset, kind), window_of(dataset)
+    if kind == "MONOCHROME1":  # a high value is dark: turned round, and the window with it
+        ends = float(values.max() + values.min())
+        values, view = ends - values, view and (ends - view[0], view[1])
+    return Picture(values, "HU" if facts.get("Modality") == "CT" else "", view,
+                   tuple(float(v) for v in facts.get("PixelSpacing") or ()), facts)
+
+
+def opened(path):
+    """Open a DICOM file that holds a picture."""
+    import pydicom
+
+    with quiet(f"{Path(path).name} cannot be read as DICOM"):
+        dataset = pydicom.dcmread(path)
+    if "PixelData" not in dataset:
+        raise MedkitError(f"{Path(path).name} is DICOM, but holds no picture.")
+    return dataset
+
+
+def rescaled(dataset, kind):
+    """Give the pixels in physical units, or in colour from 0 to 255 where the file holds a palette."""
+    from pydicom.pixels import apply_color_lut, apply_modality_lut
+
+    if kind == "PALETTE COLOR":
+        values = apply_color_lut(dataset.pixel_array, dataset)
+        return 255 * values.astype(np.float32) / np.iinfo(values.dtype).max
+    return np.asarray(apply_modality_lut(dataset.pixel_array, dataset), np.float32)
+
+
+@contextmanager
+def quiet(what):
+    """Make any failure one clear error, and silence warnings, which may quote the patient's data."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except Exception as error:
+        raise MedkitError(f"{what}: {reason(error)}.") from None
+
+
+def reason(error):
+    """Say in one line what a library found wrong."""
+    if type(error).__name__ == "InvalidDicomError":
+        return "it does not begin as a DICOM file does"
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
+def technical(dataset):
+    """Keep the technical facts of a DICOM data set: {keyword: number, list of numbers, or a code of `CODES`}."""
+    found = {name: plain(dataset[name].value) for name in TECHNICAL if name in dataset}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def plain(value):
+    """Bring a DICOM value to a number, a known code, or a list of these; None if it is anything else."""
+    from pydicom.multival import MultiValue
+
+    if isinstance(value, (MultiValue, list, tuple)):
+        values = [plain(v) for v in value]
+        return None if None in values else values
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return str(value) if str(value) in CODES else None
+    return str(value) if isinstance(value, str) and value in CODES else int(number) if number.is_integer() else number
+
+
+def without_identity(dataset):
+    """Copy a DICOM data set with technical tags and pixels alone, to store or share.
+
+    Text burnt into the pixels stays: look at the picture before you share it.
+    """
+    import pydicom
+    from pydicom.uid import generate_uid
+
+    kept = pydicom.Dataset()
+    for name in (*technical(dataset), "PixelData", "PlanarConfiguration"):
+        if name in dataset:
+            kept[name] = dataset[name]
+    kept.SOPClassUID, kept.SOPInstanceUID = dataset.SOPClassUID, generate_uid()
+    kept.PatientIdentityRemoved = "YES"
+    kept.file_meta = pydicom.dataset.FileMetaDataset()
+    kept.file_meta.TransferSyntaxUID = dataset.file_meta.TransferSyntaxUID
+    kept.file_meta.MediaStorageSOPClassUID = kept.SOPClassUID
+    kept.file_meta.MediaStorageSOPInstanceUID = kept.SOPInstanceUID
+    return kept
+
+
+def window_of(dataset):
+    """Give the first window that the file suggests (centre, width), or None."""
+    centre, width = (np.ravel(dataset.get(name) if dataset.get(name) is not None else [])
+                     for name in ("WindowCenter", "WindowWidth"))
+    return (float(centre[0]), float(width[0])) if len(centre) and len(width) and float(width[0]) >= 1 else None
+
+
+def read_nifti(path):
+    """Read a NIfTI picture: scaled values, axes turned to (depth, height, width) from the patient's orientation.
+
+    Seen slice by slice (axis 0, from the feet up) it looks as radiologists look: front up, the patient's right at the
+    left. The header's free texts are not kept.
+    """
+    import nibabel
+
+    try:
+        loaded = nibabel.load(path)
+        if len(loaded.shape) != 3:
+            raise MedkitError(f"{Path(path).name} should hold one volume; its shape is {loaded.shape}.")
+        turned = nibabel.as_closest_canonical(loaded)  # axes to the right, the front and the top
+        values = np.asarray(turned.dataobj, np.float32)
+    except MedkitError:
+        raise
+    except Exception as error:
+        raise MedkitError(f"{Path(path).name} cannot be read as NIfTI: {reason(error)}.") from None
+    right, front, top = (float(v) for v in turned.header.get_zooms()[:3])
+    return Picture(values[::-1, ::-1].transpose(2, 1, 0), spacing=(top, front, right), facts={"Modality": "NIfTI"})
+
+
+def window(values, centre, width):
+    """Bring values to 8 bits by a window: what lies below is black, above is white (DICOM PS3.3, C.11.2.1.2).
+
+    Returns
+    -------
+    uint8 array of the same shape
+    """
+    if not width >= 1:
+        raise MedkitError(f"A window's width should be at least 1; got {width}.")
+    return grey(values, centre - width / 2, centre + width / 2)
+
+
+def grey(values, low, high):
+    """Bring `low` to black and `high` to white, as uint8; NaN is black."""
+    share = (np.asarray(values, np.float32) - low) / max(high - low, 1e-9)
+    return np.round(255 * np.clip(np.nan_to_num(share), 0, 1)).astype(np.uint8)
+
+
+def as_8_bit(picture):
+    """Make a picture fit to look at: by its own window, or its 0.5th and 99.5th percentile."""
+    if picture.values.ndim == 3 and picture.values.shape[-1] == 3:
+        return grey(picture.values, 0, 255 if picture.values.max() <= 255 else picture.values.max())
+    if picture.window:
+        return window(picture.values, *picture.window)
+    return grey(picture.values, *np.nanpercentile(picture.values, (0.5, 99.5)))
+
+
+def resized(image, size):
+    """Bring a uint8 image (height, width[, 3]) to (size, size[, 3]): padded to a square, not stretched."""
+    from PIL import Image, ImageOps
+
+    if image.dtype != np.uint8 or image.ndim not in (2, 3):
+        raise MedkitError(f"An image to resize should be uint8 with 2 or 3 axes; got {image.dtype}, {image.ndim} axes.")
+    return np.asarray(ImageOps.pad(Image.fromarray(image), (size, size), Image.Resampling.BILINEAR))
