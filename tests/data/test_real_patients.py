@@ -2,13 +2,14 @@
 
 import os
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from medkit import evaluate, fetch, training
 from medkit.augment import Augment
-from medkit.datasets import images
+from medkit.datasets import images, waveforms
 from medkit.models.cnn import SmallCNN, pixel_scale, to_tensor
 
 HERE = bool(os.environ.get("MEDKIT_DATA")) and (fetch.root() / "pneumoniamnist" / "pneumoniamnist.npz").exists()
@@ -31,3 +32,16 @@ def test_the_small_network_diagnoses_real_pneumonia():
 @pytest.mark.skipif(not HERE, reason="needs pneumoniamnist in MEDKIT_DATA")
 def test_the_official_file_is_recognised():
     assert fetch.status("pneumoniamnist", "pneumoniamnist.npz") == "right"
+
+
+@pytest.mark.skipif(not all((fetch.root() / "mitdb" / f"{r}.dat").exists() for r in (100, 114, 234)),
+                    reason="needs mitdb in MEDKIT_DATA")
+def test_mitdb_has_the_beats_that_the_literature_counts():
+    """About 51,020 beats in DS1 and 49,710 in DS2 (de Chazal et al., 2004); those at either end have no window."""
+    data = waveforms.beats("mitdb")
+    learned, tested = len(data.parts["train"]) + len(data.parts["valid"]), len(data.parts["test"])
+    assert abs(learned - 51020) < 60 and abs(tested - 49711) < 60
+    counts = np.bincount(data.y[data.parts["test"]])
+    assert abs(counts[2] - 3221) < 10 and abs(counts[3] - 388) < 5 and 1800 < counts[1] < 2060
+    assert waveforms.mlii_first(fetch.path("mitdb", "114.hea")) == ["MLII", "V5"], "swapped in the file"
+    assert len(set(data.patients)) == 43, "201 and 202 are one patient"
