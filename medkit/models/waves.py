@@ -120,9 +120,9 @@ class RhythmNet(nn.Module):
             How many steps of each run are beats; what follows is filling.
         """
         n, steps = beats.shape[:2]
-        there = torch.arange(steps, device=beats.device) < lengths[:, None]
-        each = torch.cat([self.encoder(beats[there]), self.scale(context[there])], 1)
-        x = each.new_zeros(n, steps, each.shape[1]).masked_scatter(there[..., None], each)
+        # Filling is encoded too: batches of one shape keep memory flat.
+        each = torch.cat([self.encoder(beats.flatten(0, 1)), self.scale(context.flatten(0, 1))], 1)
+        x = each.unflatten(0, (n, steps))
         packed = pack_padded_sequence(self.drop(x), lengths.cpu(), batch_first=True, enforce_sorted=False)
         around = pad_packed_sequence(self.gru(packed)[0], batch_first=True, total_length=steps)[0]
         return self.head(self.drop(torch.cat([around, x], 2)))
