@@ -151,7 +151,7 @@ tested = np.intersect1d(data.parts["test"], kept)
 if effort == "demo":  # the first beats of each training record
     place = np.concatenate([np.arange(len(part)) for part in np.split(data.at, edges)])
     learned = learned[place[learned] < 500]
-epochs, members = (6, 1) if effort == "demo" else (6, 3)
+epochs, batch, members = (6, 256, 1) if effort == "demo" else (6, 1024, 3)  # batch: beats in a step of training
 
 
 def tensors(rows, length):
@@ -193,8 +193,7 @@ def train(rows, length, seed):
     """Train a network on runs of `length` beats."""
     training.set_seed(seed)
     parts = tensors(rows, length)
-    size = max(1, 1024 // length)
-    dls = training.array_loaders(parts, [p[:8] for p in parts], size, augment=vary, seed=seed)
+    dls = training.array_loaders(parts, [p[:8] for p in parts], max(1, batch // length), augment=vary, seed=seed)
     net = RhythmNet(leads, beats.shape[2], context.shape[1], 4)
     return training.fit(training.learner(dls, net, loss), epochs, lr=0.003, wd=0.01)
 
@@ -382,7 +381,7 @@ record("baseline_macro_f1", found["boosted trees"]["macro-F1 of N, S, V"])
 
 # %%
 starts = [figures(tables(tested, answered[k::members].mean(0).argmax(1)).sum(0)) for k in range(members)]
-luck = pd.DataFrame(starts, index=[f"start {k + 1}" for k in range(members)])
+luck = pd.DataFrame(starts, dtype=float, index=[f"start {k + 1}" for k in range(members)])
 pd.concat([luck, luck.mean().to_frame("mean").T]).round(3)
 
 # %%
@@ -569,13 +568,17 @@ draw_beats([i for i in range(centre_row - 4, centre_row + 6) if 0 <= i < len(dat
 # would also lead to beats missed or invented before the network sees them: here, experts marked them all.)
 
 # %%
-untouched, noise = beats.copy(), np.random.default_rng(seed).normal(0, 0.3, beats.shape[2])
-lost = np.ones((beats.shape[1], 1), np.float32)
-lost[leads - 1::leads] = 0
-changes = {"as it is": untouched, "second lead lost": untouched * lost,
-           "noise": untouched + noise.astype(np.float32), "beat marks 40 ms late": np.roll(untouched, -5, axis=2)}
+def lose_second(x):
+    """Silence the second lead, where there is one."""
+    return np.where((np.arange(x.shape[1]) % leads > 0)[:, None], 0, x) if leads > 1 else x
+
+
+untouched, noise = beats, np.random.default_rng(seed).normal(0, 0.3, beats.shape[2]).astype(np.float32)
+changes = {"as it is": lambda x: x, "second lead lost": lose_second, "noise": lambda x: x + noise,
+           "beat marks 40 ms late": lambda x: np.roll(x, -5, axis=2)}
 disturbed = {}
-for name, beats in changes.items():
+for name, change in changes.items():
+    beats = change(untouched)
     guess = predict(networks[0], tested, run_length).argmax(1)
     disturbed[name] = judge(tables(tested, guess))["macro-F1 of N, S, V"]
 beats = untouched
