@@ -151,7 +151,7 @@ tested = np.intersect1d(data.parts["test"], kept)
 if effort == "demo":  # the first beats of each training record
     place = np.concatenate([np.arange(len(part)) for part in np.split(data.at, edges)])
     learned = learned[place[learned] < 500]
-epochs, batch, members = (6, 256, 1) if effort == "demo" else (6, 1024, 3)  # batch: beats in a step of training
+epochs, members = (6, 1) if effort == "demo" else (3, 3)
 
 
 def tensors(rows, length):
@@ -193,7 +193,7 @@ def train(rows, length, seed):
     """Train a network on runs of `length` beats."""
     training.set_seed(seed)
     parts = tensors(rows, length)
-    dls = training.array_loaders(parts, [p[:8] for p in parts], max(1, batch // length), augment=vary, seed=seed)
+    dls = training.array_loaders(parts, [p[:8] for p in parts], max(1, 256 // length), augment=vary, seed=seed)
     net = RhythmNet(leads, beats.shape[2], context.shape[1], 4)
     return training.fit(training.learner(dls, net, loss), epochs, lr=0.003, wd=0.01)
 
