@@ -67,8 +67,8 @@ classes = data.classes[:4]
 # %% tags=["nbval-check-output"]
 for note in data.notes:
     print("-", note)
-pd.DataFrame({part: np.bincount(data.y[rows], minlength=len(data.classes)) for part, rows in data.parts.items()},
-             index=data.classes)
+many = {part: np.bincount(data.y[rows], minlength=len(data.classes)) for part, rows in data.parts.items()}
+pd.DataFrame(many, index=data.classes)
 
 # %% [markdown]
 # Patients are split, not beats: nobody stands in two columns. Here are consecutive beats of one patient.
@@ -81,9 +81,8 @@ def draw_beats(rows, heading):
     for i in rows:
         start, c = (data.at[i] - data.at[rows[0]]) / data.fs, data.y[i]
         ax.plot(start + span, data.windows[i, :, 0], color=plots.PALETTE[c % 6], lw=1.3)
-        peak = data.windows[i, :, 0].argmax()
-        ax.annotate(data.classes[c], (start + span[peak], data.windows[i, :, 0].max()), (0, 4),
-                    textcoords="offset points", ha="center")
+        place = start + span[waveforms.BEFORE], data.windows[i, waveforms.BEFORE, 0]  # of the R peak
+        ax.annotate(data.classes[c], place, (0, 6), textcoords="offset points", ha="center")
     ax.set(xlabel="time (s)", ylabel=f"{data.leads[0]} (mV)", title=heading)
     ax.margins(y=0.15)
     plots.show(fig, f"{heading}: classes {' '.join(data.classes[data.y[i]] for i in rows)}")
@@ -112,14 +111,16 @@ def rhythm(at):
 
 
 # %% [markdown]
-# Every heart has its own shape. We scale each record by its usual height, and add how each beat *differs from the
-# record's median beat*. This uses the whole record, but none of its labels: it could be done for a new patient, once the
+# Every heart has its own shape. We take a straight baseline from each beat, scale each record by its usual height, and
+# add how each beat *differs from the record's median beat*. This uses the whole record, but none of its labels: it could be done for a new patient, once the
 # recording has ended.
 
 # %%
 def shapes(windows):
     """Give a record's beats, scaled, with their difference from its median beat: (n, samples, 2 x leads)."""
-    flat = windows - np.median(windows, axis=1, keepdims=True)
+    sixth = windows.shape[1] // 6
+    ends = windows[:, :sixth].mean(axis=1), windows[:, -sixth:].mean(axis=1)
+    flat = windows - np.linspace(*ends, windows.shape[1], axis=1)  # the baseline wanders as the patient breathes
     flat = flat / np.maximum(np.median(np.ptp(flat, axis=1), axis=0), 0.05)
     return np.concatenate([flat, flat - np.median(flat, axis=0)], axis=2).clip(-3, 3).astype(np.float32)
 
@@ -163,9 +164,9 @@ def tensors(rows, length):
 
 
 # %% [markdown]
-# One beat in fifty is an S: a network could ignore them and be right in 98 % of beats. *Class weights* make a rare
-# beat count more. Weights of one over the frequency would find nearly all, and raise an alarm at every second beat; here
-# stands a mild power of it, chosen by cross-validation inside the training patients of MIT-BIH.
+# S beats are few: a network could ignore them and still be right in nearly all beats. *Class weights* make a rare beat
+# count more. Weights of one over the frequency buy sensitivity with many false alarms; here stands a mild power of it,
+# chosen by cross-validation inside the training patients of MIT-BIH.
 
 # %%
 counts = np.bincount(data.y[learned], minlength=4)
@@ -193,7 +194,8 @@ def train(rows, length, seed):
     """Train a network on runs of `length` beats."""
     training.set_seed(seed)
     parts = tensors(rows, length)
-    dls = training.array_loaders(parts, [p[:8] for p in parts], max(1, 256 // length), augment=vary, seed=seed)
+    few = [p[:8] for p in parts]  # fastai asks for validation data; nothing is chosen by it
+    dls = training.array_loaders(parts, few, max(1, 256 // length), augment=vary, seed=seed)
     net = RhythmNet(leads, beats.shape[2], context.shape[1], 4)
     return training.fit(training.learner(dls, net, loss), epochs, lr=0.003, wd=0.01)
 
@@ -301,16 +303,18 @@ classic = np.hstack([context, *(region_features(span) for span in regions.values
 # %%
 def grow_trees(rows):
     """Fit boosted trees to the classical features, with the same class weights."""
-    trees = HistGradientBoostingClassifier(max_iter=100, learning_rate=0.08, max_leaf_nodes=15, l2_regularization=5,
-                                           early_stopping=False, random_state=seed)
+    trees = HistGradientBoostingClassifier(max_iter=100, learning_rate=0.08, max_leaf_nodes=15,
+                                           l2_regularization=5, early_stopping=False, random_state=seed)
     return trees.fit(classic[rows], data.y[rows], weights.cpu().numpy()[data.y[rows]])
 
 
-trees = grow_trees(learned)  # (and, as a fourth, the mean of the GRU's and the trees' answers)
+trees = grow_trees(learned)
 p_trees = np.zeros((len(tested), 4))
 p_trees[:, trees.classes_] = trees.predict_proba(classic[tested])
 
 # %% [markdown]
+# As a fourth, we average the answers of the GRU and the trees.
+#
 # Accuracy says little here: most beats are N. For each class we ask two questions. *Sensitivity* (Se): what share of
 # the S beats was found? *Positive predictivity* (+P): what share of the S alarms was right? *Macro-F1* averages their
 # harmonic mean over N, S and V. The *j-kappa* index joins Cohen's kappa with Se and +P of S and V (Mar et al., 2011).
@@ -338,8 +342,8 @@ def figures(table):
 
 
 # %% [markdown]
-# Beats of one patient resemble each other, so 50,000 beats of 22 patients say hardly more than 22 patients do. The 95 %
-# intervals draw *patients*, each with all of its beats. They are wide, and rightly so.
+# Beats of one patient resemble each other: thousands of them say hardly more than one patient does. The 95 % intervals
+# draw *patients*, each with all of its beats. They are wide, and rightly so.
 
 # %%
 def judge(counted, against=None):
@@ -351,14 +355,15 @@ def judge(counted, against=None):
 
     point, drawn = one(np.ones(len(counted))), evaluate.bootstrap(one, len(counted), None, 1000, seed)
     names = figures(counted.sum(0))
-    return {k: evaluate.Estimate(float(v), *evaluate.percentiles(d)) for k, v, d in zip(names, point, drawn.T)}
+    return {k: evaluate.Estimate(float(v), *evaluate.percentiles(d))
+            for k, v, d in zip(names, point, drawn.T)}
 
 
-counted = {"GRU over beats": tables(tested, p_rnn.argmax(1)), "CNN of single beats": tables(tested, p_cnn.argmax(1)),
-           "boosted trees": tables(tested, p_trees.argmax(1)),
-           "GRU and trees": tables(tested, (p_rnn + p_trees).argmax(1))}
+answers = {"GRU over beats": p_rnn, "CNN of single beats": p_cnn, "boosted trees": p_trees,
+           "GRU and trees": p_rnn + p_trees}
+counted = {name: tables(tested, p.argmax(1)) for name, p in answers.items()}
 found = {name: judge(table) for name, table in counted.items()}
-plots.estimates(found["GRU over beats"], "value (no unit)", f"GRU over beats, on test patients of {data.name}")
+plots.estimates(found["GRU over beats"], "value (no unit)", f"GRU over beats, test patients: {data.name}")
 
 # %%
 pd.DataFrame({name: {k: f"{e.value:.3f} ({e.low:.2f} to {e.high:.2f})" for k, e in rows.items()}
@@ -387,7 +392,7 @@ pd.concat([luck, luck.mean().to_frame("mean").T]).round(3)
 # %%
 gains = {f"less {rival}": judge(counted["GRU over beats"], counted[rival])["macro-F1 of N, S, V"]
          for rival in ("CNN of single beats", "boosted trees")}
-plots.estimates(gains, "difference in macro-F1", "GRU over beats: what it gains, on the same patients", reference=0)
+plots.estimates(gains, "difference in macro-F1", "GRU over beats: what it gains, same patients", reference=0)
 
 # %%
 def verdict(gain):
@@ -401,13 +406,15 @@ for name, gain in gains.items():
     say(f"{data.name}, macro-F1, GRU {name}: {gain}: **{verdict(gain)}**.")
 
 # %% [markdown]
-# If a test data set holds few S beats, or most of them come from one patient, that patient decides. Look:
+# If a test set holds few S beats, or most of them come from one patient, that patient decides. Look:
 
 # %%
 per_patient = pd.DataFrame(counted["GRU over beats"][:, 1], index=np.unique(data.patients[tested]),
                            columns=[f"called {c}" for c in classes]).astype(int)
 per_patient.insert(0, "S beats", per_patient.sum(axis=1))
-per_patient.sort_values("S beats", ascending=False).head(6).rename_axis("patient")
+per_patient = per_patient.sort_values("S beats", ascending=False)
+say(f"One patient has **{per_patient['S beats'].iloc[0] / per_patient['S beats'].sum():.0%}** of all S beats.")
+per_patient.head(6).rename_axis("patient")
 
 # %% [markdown]
 # ### The price of the usual leak
@@ -472,14 +479,16 @@ every = max(1, round(brains.fs / 64))  # 64 samples a second are enough for what
 signal = brains.X[:, :brains.X.shape[1] // every * every]
 signal = signal.reshape(len(signal), -1, every, signal.shape[2]).mean(2).transpose(0, 2, 1)
 signal = signal - signal.mean(2, keepdims=True)
-level = pd.Series(np.abs(signal).mean((1, 2))).groupby(np.asarray(brains.patients)).transform("median").to_numpy()
+level = pd.Series(np.abs(signal).mean((1, 2))).groupby(np.asarray(brains.patients))
+level = level.transform("median").to_numpy()
 signal = (signal / level[:, None, None]).clip(-8, 8).astype(np.float32)
 
 
 def train_eeg(rows, recurrent, epochs):
     """Train a network on windows of EEG."""
     training.set_seed(seed)
-    dls = training.array_loaders((signal[rows], brains.y[rows]), (signal[rows[:8]], brains.y[rows[:8]]), 32, seed=seed)
+    first = rows[:8]
+    dls = training.array_loaders((signal[rows], brains.y[rows]), (signal[first], brains.y[first]), 32, seed=seed)
     share = np.bincount(brains.y[rows], minlength=2) / len(rows)
     fair = nn.CrossEntropyLoss(torch.as_tensor(0.5 / share).float().to(dls.device))
     net = SignalNet(signal.shape[1], 2, recurrent=recurrent)
@@ -499,7 +508,8 @@ for fit_on, ask in folds:
     for name, recurrent in kinds.items():
         nets[name] = train_eeg(fit_on, recurrent, eeg_epochs)
         answers[name][ask] = training.probabilities(nets[name], signal[ask])[:, 1]
-    simple = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, class_weight="balanced", max_iter=2000))
+    logistic = LogisticRegression(C=0.01, class_weight="balanced", max_iter=2000)
+    simple = make_pipeline(StandardScaler(), logistic)
     answers["band power"][ask] = simple.fit(power[fit_on], brains.y[fit_on]).predict_proba(power[ask])[:, 1]
 
 # %%
@@ -511,11 +521,12 @@ record("eeg_baseline", areas["band power"])
 
 # %%
 people = len(np.unique(brains.patients))
-eeg_gain = evaluate.compare(evaluate.auroc, brains.y, answers["GRU with attention"], answers["band power"],
-                            brains.patients)
+rivals = answers["GRU with attention"], answers["band power"]
+eeg_gain = evaluate.compare(evaluate.auroc, brains.y, *rivals, brains.patients)
 say(f"{people} people. GRU less band power, in AUROC: {eeg_gain}: **{verdict(eeg_gain)}**.")
 precision = partial(evaluate.interval, evaluate.average_precision, brains.y, groups=brains.patients)
-pd.DataFrame({"AUROC": areas, "average precision": {name: precision(p) for name, p in answers.items()}}).astype(str)
+both = {"AUROC": areas, "average precision": {name: precision(p) for name, p in answers.items()}}
+pd.DataFrame(both).astype(str)
 
 # %% [markdown]
 # ### Where does the network look?
@@ -535,10 +546,12 @@ seconds = np.arange(signal.shape[2]) * every / brains.fs
 strong = np.argsort(-signal[sure].std(axis=1))[:4]
 fig, (top, low) = plt.subplots(2, 1, figsize=(9, 4.6), sharex=True, height_ratios=[4, 1])
 for k, channel in enumerate(strong):
-    top.plot(seconds, signal[sure, channel] / np.abs(signal[sure, strong]).max() - 1.2 * k, lw=0.8, color=plots.BLUE)
+    height = signal[sure, channel] / np.abs(signal[sure, strong]).max()
+    top.plot(seconds, height - 1.2 * k, lw=0.8, color=plots.BLUE)
 top.set(yticks=[-1.2 * k for k in range(4)], yticklabels=[brains.channels[c] for c in strong],
-        ylabel="channel", title=f"'{brains.classes[1]}', {brains.name}: the signal, and where the network looks")
-low.fill_between(np.linspace(0, seconds[-1], len(attention)), attention, color=plots.VERMILION, step="mid")
+        ylabel="channel", title=f"'{brains.classes[1]}', {brains.name}: signal and attention")
+steps = np.linspace(0, seconds[-1], len(attention))
+low.fill_between(steps, attention, color=plots.VERMILION, step="mid")
 low.set(xlabel="time (s)", ylabel="attention")
 plots.show(fig, f"Four EEG channels over {seconds[-1]:.0f} seconds; attention is largest at "
                 f"{seconds[-1] * attention.argmax() / len(attention):.1f} s.")
@@ -551,17 +564,19 @@ plots.show(fig, f"Four EEG channels over {seconds[-1]:.0f} seconds; attention is
 
 # %%
 mistakes = tables(tested, p_rnn.argmax(1))
-errors = pd.DataFrame({f"{classes[a]} called {classes[b]}": mistakes[:, a, b] for a in range(4) for b in range(4)
-                       if a != b}, index=np.unique(data.patients[tested])).astype(int)
+kinds = [(a, b) for a in range(4) for b in range(4) if a != b]
+errors = pd.DataFrame({f"{classes[a]} called {classes[b]}": mistakes[:, a, b] for a, b in kinds},
+                      index=np.unique(data.patients[tested])).astype(int)
 worst = errors.loc[errors.sum(axis=1).sort_values(ascending=False).index].head(5)
 worst.loc[:, worst.sum() > 0].rename_axis("patient")
 
 # %%
 patient = worst.index[0]
 wrong = (p_rnn.argmax(1) != data.y[tested]) & (data.patients[tested] == patient)
-centre_row = tested[np.flatnonzero(wrong)[wrong.sum() // 2]]
-draw_beats([i for i in range(centre_row - 4, centre_row + 6) if 0 <= i < len(data.y)
-            and data.record[i] == data.record[centre_row]], f"Patient {patient}: the fifth beat was misread")
+middle = np.flatnonzero(wrong)[wrong.sum() // 2]
+row, guess = tested[middle], classes[p_rnn[middle].argmax()]
+around = [i for i in range(max(row - 4, 0), min(row + 6, own)) if data.record[i] == data.record[row]]
+draw_beats(around, f"Patient {patient}: beat {around.index(row) + 1} was read as {guess}")
 
 # %% [markdown]
 # Second, other recorders. We disturb the test beats as electrodes might, and ask the same network. (A real disturbance
