@@ -9,8 +9,9 @@ from torch import nn
 
 from medkit import evaluate, fetch, training
 from medkit.augment import Augment
-from medkit.datasets import images, stays
+from medkit.datasets import images, stays, waveforms
 from medkit.models.cnn import SmallCNN, pixel_scale, to_tensor
+from medkit.models.waves import runs
 
 HERE = bool(os.environ.get("MEDKIT_DATA")) and (fetch.root() / "pneumoniamnist" / "pneumoniamnist.npz").exists()
 
@@ -45,3 +46,32 @@ def test_set_a_is_read_whole_and_mended():
     assert 0.18 < data.mask.mean() < 0.22 and data.static["Height"].notna().sum() > 2000
     ph, heart = (data.values[:, :, data.variables.index(name)] for name in ("pH", "HR"))
     assert 6.6 <= np.nanmin(ph) and np.nanmax(ph) <= 8 and np.nanmin(heart) >= 10
+
+
+@pytest.mark.skipif(not all((fetch.root() / "mitdb" / f"{r}.dat").exists() for r in (100, 114, 234)),
+                    reason="needs mitdb in MEDKIT_DATA")
+def test_mitdb_has_the_beats_that_the_literature_counts():
+    """About 51,020 beats in DS1 and 49,710 in DS2 (de Chazal et al., 2004); those at either end have no window."""
+    data = waveforms.beats("mitdb")
+    learned, tested = len(data.parts["train"]) + len(data.parts["valid"]), len(data.parts["test"])
+    assert abs(learned - 51020) < 60 and abs(tested - 49711) < 60
+    counts = np.bincount(data.y[data.parts["test"]])
+    assert abs(counts[2] - 3221) < 10 and abs(counts[3] - 388) < 5 and 1800 < counts[1] < 2060
+    assert waveforms.mlii_first(fetch.path("mitdb", "114.hea")) == ["MLII", "V5"], "swapped in the file"
+    assert len(set(data.patients)) == 43, "201 and 202 are one patient"
+
+
+BEATS = bool(os.environ.get("MEDKIT_DATA")) and (fetch.root() / "mitdb" / "100.hea").exists()
+
+
+@pytest.mark.skipif(not BEATS, reason="needs mitdb in MEDKIT_DATA")
+def test_runs_of_real_beats_keep_their_true_order():
+    """Lesson 4's runs of MIT-BIH: every beat once, in time, never across records; DS1 and DS2 apart."""
+    data = waveforms.beats("mitdb")
+    place, lengths = runs(data.record, 32)
+    rows = np.concatenate([r[:k] for r, k in zip(place, lengths)])
+    assert np.array_equal(rows, np.arange(len(data.y)))
+    same = data.record[place[:, :-1]] == data.record[place[:, 1:]]
+    assert same.all() and (np.diff(data.at[place], axis=1) >= 0).all()
+    assert not set(data.record[data.parts["test"]]) & set(data.record[data.parts["train"]])
+    assert np.bincount(data.y[data.parts["test"]], minlength=5)[1] > 1800

@@ -1,0 +1,203 @@
+"""Whole recordings, or equal windows of them, with one label each, split by patient: ECG and EEG."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+
+from .. import fetch
+from ..errors import MedkitError, unknown
+from . import signals
+from .cache import cached
+from .folder import parts_of
+from .split import by_patient
+
+SUPERCLASSES = ["NORM", "MI", "STTC", "CD", "HYP"]
+VERSION = 1
+SOURCES = ("virtual-hospital", "virtual-hospital-eeg", "ptbxl", "eegmat")
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """Recordings in memory.
+
+    `X` float32 (n, samples, channels) at `fs` Hz, in mV (ECG) or microvolt (EEG); `y` int64 (n,) class codes,
+    or (n, classes) of 0/1 where a recording can have several; `patients` (n,); `parts` the row numbers.
+    """
+
+    name: str
+    fs: float
+    channels: list
+    classes: list
+    X: np.ndarray
+    y: np.ndarray
+    patients: np.ndarray
+    parts: dict
+    notes: list = field(default_factory=list)
+
+
+def recordings(source="virtual-hospital", seconds=4, fs=None, seed=0):
+    """Load recordings.
+
+    Parameters
+    ----------
+    source : str or path
+        "virtual-hospital" (simulated ECG: which rhythm?), "virtual-hospital-eeg" (simulated: seizure or not?),
+        "ptbxl" (superclasses of diagnosis), "eegmat" (rest or mental arithmetic), or a folder with a
+        `labels.csv` (columns file and label; optional patient and split) of WFDB, EDF or CSV files.
+    seconds : float
+        Length of the windows that EEG and a folder's recordings are cut into.
+    fs : float, optional
+        Samples per second of a folder's CSV files.
+    seed : int
+        Which split, and which simulated patients.
+    """
+    known = {"virtual-hospital": lambda: hospital_ecg(seed), "ptbxl": ptbxl,
+             "virtual-hospital-eeg": lambda: hospital_eeg(seconds, seed),
+             "eegmat": lambda: eegmat(seconds, seed)}
+    if str(source) in known:
+        return known[str(source)]()
+    if Path(source).expanduser().is_dir():
+        return from_folder(Path(source).expanduser(), seconds, fs, seed)
+    raise unknown("set of recordings or folder", source, SOURCES)
+
+
+def windows(x, length):
+    """Cut a signal (samples, channels) into windows (k, length, channels); what is left over is dropped."""
+    k = len(x) // length
+    return x[:k * length].reshape(k, length, x.shape[1])
+
+
+def hospital_ecg(seed, n=1000, fs=100):
+    """Record 10 seconds of 12 leads of simulated patients; the question is the rhythm."""
+    from ..hospital import admit, ecg, rhythm
+
+    taken = ecg.record(admit(n, seed), 10, fs)
+    classes = [str(r) for r in rhythm.RHYTHMS]
+    y = np.array([classes.index(r) for r in taken.rhythm])
+    patients = np.array([f"VH{i:06d}" for i in range(n)])
+    return Recordings("virtual hospital's ECG (simulated)", fs, list(ecg.LEADS), classes,
+                      taken.signal.transpose(0, 2, 1), y, patients, by_patient(patients, y, seed=seed),
+                      [f"Simulated: {n:,} patients."])
+
+
+def hospital_eeg(seconds, seed, n=30, fs=100):
+    """Record a minute of EEG of simulated patients, half of them with epilepsy; the question is: a seizure?"""
+    from ..hospital import admit, eeg
+
+    latent = admit(3000, seed).latent
+    chosen = latent[latent["epilepsy"]].index[:n].union(latent[~latent["epilepsy"]].index[:n])
+    taken = eeg.record(SimpleNamespace(latent=latent.loc[chosen]), 60, fs)
+    length = round(seconds * fs)
+    X = np.stack([windows(x.T, length) for x in taken.signal])
+    start = np.arange(X.shape[1]) * seconds
+    y = np.zeros(X.shape[:2], np.int64)
+    for event in taken.events.query("kind == 'seizure'").itertuples():  # a window counts if half of it is seizure
+        y[event.patient] |= np.minimum(event.stop, start + seconds) - np.maximum(event.start, start) >= seconds / 2
+    patients, y = np.repeat([f"VH{i:06d}" for i in chosen], X.shape[1]), y.ravel()
+    return Recordings("virtual hospital's EEG (simulated)", fs, list(eeg.CHANNELS), ["no seizure", "seizure"],
+                      X.reshape(-1, length, X.shape[3]), y, patients, by_patient(patients, y, seed=seed),
+                      [f"Simulated: {len(chosen)} patients, half of them with epilepsy, windows of {seconds:g} s."])
+
+
+def ptbxl():
+    """Read PTB-XL at 100 Hz with its official folds: 1 to 8 train, 9 validation, 10 test (Wagner et al., 2020)."""
+    import pandas as pd
+
+    excerpt = fetch.root() / "ptbxl" / "ptbxl_database_first500.csv"
+    whole = fetch.root() / "ptbxl" / "ptbxl_database.csv"
+    path = excerpt if excerpt.exists() and not whole.exists() else fetch.path("ptbxl", whole.name)
+    table = pd.read_csv(path)
+    y = superclasses(table, pd.read_csv(fetch.path("ptbxl", "scp_statements.csv"), index_col=0))
+    files = {f"{f}.{kind}": fetch.path("ptbxl", f"{f}.{kind}") for f in table["filename_lr"] for kind in ("hea", "dat")}
+    key = [VERSION, {name: fetch.used[f"ptbxl/{name}"] for name in files}]
+    made = cached("ptbxl", key, lambda: read_all([p for p in files.values() if p.suffix == ".hea"]))
+    fold = table["strat_fold"].to_numpy()
+    parts = {"train": np.flatnonzero(fold <= 8), "valid": np.flatnonzero(fold == 9), "test": np.flatnonzero(fold == 10)}
+    notes = [f"An excerpt: {len(table):,} of 21,799 records."] if path == excerpt else []
+    return Recordings("PTB-XL", 100, made["channels"].tolist(), SUPERCLASSES, made["X"], y,
+                      table["patient_id"].astype(int).to_numpy(), parts, notes + list(made["notes"]))
+
+
+def superclasses(table, statements):
+    """Give the diagnostic superclasses of each record, (n, 5) of 0/1: each statement counts (Strodthoff 2020)."""
+    import ast
+
+    group = statements["diagnostic_class"].dropna().to_dict()
+    named = [{group.get(code) for code in ast.literal_eval(text)} for text in table["scp_codes"]]
+    return np.array([[int(c in found) for c in SUPERCLASSES] for found in named])
+
+
+def read_all(paths):
+    """Read recordings of equal length to one array."""
+    from tqdm import tqdm
+
+    found = [signals.read(p) for p in tqdm(paths, desc="recordings", unit="record", leave=False)]
+    return {"X": np.stack([one.x for one in found]), "channels": np.array(found[0].channels),
+            "notes": np.array(told(found), dtype=str)}
+
+
+def eegmat(seconds, seed, fs=125):
+    """Read EEG at rest and in mental arithmetic (Zyma et al., 2019), its ECG channel left out."""
+    stems = eegmat_files()
+    found = [signals.read(fetch.path("eegmat", f"{stem}.edf")) for stem in stems]
+    names = [c for c in found[0].channels if c.startswith("EEG") and "A2-A1" not in c]
+    cuts = [windows(signals.resample(one.x[:, [one.channels.index(c) for c in names]], one.fs, fs), round(seconds * fs))
+            for one in found]
+    count = [len(c) for c in cuts]
+    y, patients = np.repeat([int(s.endswith("_2")) for s in stems], count), np.repeat([s[:-2] for s in stems], count)
+    notes = [f"{len(stems) // 2} of 36 subjects are on this machine."] if len(stems) < 72 else []
+    return Recordings("EEG at rest and in mental arithmetic", fs, [c.replace("EEG ", "") for c in names],
+                      ["rest", "arithmetic"], np.concatenate(cuts), y, patients,
+                      by_patient(patients, np.zeros(len(y)), seed=seed), notes + told(found))
+
+
+def told(found):
+    """Collect the notes of several signals."""
+    return [note for one in found for note in one.notes]
+
+
+def eegmat_files():
+    """Name the recordings: all 72, or without a network the pairs that are on this machine."""
+    stems = [f"Subject{k:02d}_{part}" for k in range(36) for part in (1, 2)]
+    here = [s for s in stems if (fetch.root() / "eegmat" / f"{s}.edf").exists()]
+    pairs = [s for s in here if f"{s[:-1]}1" in here and f"{s[:-1]}2" in here]
+    try:
+        for stem in stems:
+            fetch.path("eegmat", f"{stem}.edf")
+    except MedkitError:
+        if len(pairs) < 6:  # a split needs three subjects
+            raise
+        return pairs
+    return stems
+
+
+def from_folder(folder, seconds, fs, seed):
+    """Cut a user's own recordings into windows, labelled by `labels.csv`."""
+    from .tables import read_frame
+
+    table = read_frame(folder / "labels.csv").astype(str)
+    path, absent = folder / "labels.csv", [c for c in ("file", "label") if c not in table]
+    if absent:
+        raise MedkitError(f"{path} has no column '{absent[0]}'. Needed: file, label; "
+                          "optional: patient, split.")
+    classes, code = np.unique(table["label"], return_inverse=True)
+    if len(classes) < 2:
+        raise MedkitError(f"{path} has one label only ('{classes[0]}'): there is nothing to tell apart.")
+    first = signals.read(folder / table["file"][0], fs)
+    found = [signals.read(folder / f, fs, first.channels) for f in table["file"]]
+    rates = {one.fs for one in found}
+    if len(rates) > 1:
+        raise MedkitError(f"{folder}: the sampling rates differ (from {min(rates):g} to {max(rates):g} Hz).")
+    cuts = [windows(one.x, round(seconds * first.fs)) for one in found]
+    empty = next((f for f, c in zip(table["file"], cuts) if not len(c)), None)
+    if empty:
+        raise MedkitError(f"{folder / empty} is shorter than one window of {seconds:g} seconds.")
+    rows = np.repeat(np.arange(len(table)), [len(c) for c in cuts])
+    table = table.iloc[rows].reset_index(drop=True)
+    patients = table.get("patient", table["file"]).to_numpy(str)
+    notes = [] if "patient" in table else ["No patient is named: each file counts as a patient of its own."]
+    return Recordings(folder.name, first.fs, first.channels, [str(c) for c in classes], np.concatenate(cuts),
+                      code[rows], patients, parts_of(table, code[rows], patients, seed, folder),
+                      notes + told(found))

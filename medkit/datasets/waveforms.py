@@ -1,0 +1,181 @@
+"""Heart beats cut from ECG recordings, in true order, split by patient. Whole recordings: `recordings`.
+
+Beats are labelled by the classes of ANSI/AAMI EC57: N (sinus, or conducted as if), S (supraventricular
+ectopic), V (ventricular ectopic), F (fusion of both) and Q (cannot be told).
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+
+from .. import catalog, fetch
+from ..errors import MedkitError, unknown
+from . import signals
+from .cache import cached
+from .recordings import Recordings, recordings  # noqa: F401 (whole recordings, for those who look here)
+from .split import by_patient
+
+CLASSES = list("NSVFQ")
+# ANSI/AAMI EC57:1998, table 1 (also de Chazal et al. 2004, doi:10.1109/TBME.2004.827359), in WFDB's symbols.
+AAMI = {symbol: c for c, symbols in enumerate(("NLRBejn", "AaJS", "VEr", "F", "/fQ?")) for symbol in symbols}
+# de Chazal et al. 2004: patients to learn from, and to test on. Paced records (102, 104, 107, 217) stand in neither.
+DS1 = "101 106 108 109 112 114 115 116 118 119 122 124 201 203 205 207 208 209 215 220 223 230".split()
+DS2 = "100 103 105 111 113 117 121 123 200 202 210 212 213 214 219 221 222 228 231 232 233 234".split()
+VALID = "114 118 124 205 207".split()  # of DS1: each class is there, N, S and V in more than one patient
+RR = ("previous", "next", "local mean", "record mean")
+FS, BEFORE, AFTER, VERSION = 120, 42, 66, 1  # windows of 0.35 s before and 0.55 s after the R peak
+SEEN, HOLTERS, SECONDS = 6000, 80, 120  # simulated patients: those with most ectopic beats wear a recorder
+
+
+@dataclass(frozen=True)
+class Beats:
+    """Beats of n recordings in memory, those of a record together and in true order.
+
+    `record` and `patients` (n,) name where each beat comes from, `at` (n,) its R peak in samples at `fs` Hz
+    and `y` (n,) its class; `windows` float32 (n, samples, leads) holds mV around the R peak; `rr` float32
+    (n, 4) the intervals named in `RR`, in seconds; `parts` the row numbers of each part.
+    """
+
+    name: str
+    fs: float
+    leads: list
+    classes: list
+    record: np.ndarray
+    patients: np.ndarray
+    at: np.ndarray
+    y: np.ndarray
+    windows: np.ndarray
+    rr: np.ndarray
+    parts: dict
+    notes: list = field(default_factory=list)
+
+
+def beats(source="virtual-hospital", seed=0):
+    """Load annotated beats.
+
+    Parameters
+    ----------
+    source : str or path
+        "virtual-hospital" (simulated), "mitdb", or a folder of WFDB records with annotations (.atr).
+    seed : int
+        For the hospital: which patients. For a folder: which split.
+    """
+    if source == "virtual-hospital":
+        return from_hospital(seed)
+    if source == "mitdb":
+        return from_mitdb()
+    if Path(source).expanduser().is_dir():
+        return from_folder(Path(source).expanduser(), seed)
+    raise unknown("set of beats or folder", source, ["virtual-hospital", "mitdb"])
+
+
+def from_mitdb():
+    """Cut all beats of the MIT-BIH Arrhythmia Database (Moody & Mark, 2001), paced records left out."""
+    names = sorted(DS1 + DS2)
+    files = {n: [fetch.path("mitdb", f"{n}.{kind}") for kind in ("hea", "dat", "atr")] for n in names}
+    sums = {f.name: fetch.used[f"mitdb/{f.name}"] for n in names for f in files[n]}
+    key = [VERSION, FS, BEFORE, AFTER, sums]
+    made = cached("mitdb-beats", key, lambda: cut_all({n: files[n][0] for n in names}))
+    part = {**dict.fromkeys(DS1, "train"), **dict.fromkeys(VALID, "valid"), **dict.fromkeys(DS2, "test")}
+    whose = np.array([part[r] for r in made["record"]])
+    patients = np.where(made["record"] == "202", "201", made["record"])
+    notes = [*catalog.card("mitdb").pitfalls, "The second lead is V1 in most records; V2, V4 or V5 in a few.",
+             "Validation patients, inside DS1: records " + ", ".join(VALID) + "."]
+    return Beats("MIT-BIH", FS, ["MLII", "V1"], CLASSES, patients=patients, notes=notes + list(made.pop("notes")),
+                 parts={p: np.flatnonzero(whose == p) for p in ("train", "valid", "test")}, **made)
+
+
+def from_folder(folder, seed):
+    """Cut the beats of a user's own WFDB records; each record counts as a patient."""
+    paths = {p.stem: p for p in sorted(folder.glob("*.hea"))}
+    if len(paths) < 3:
+        raise MedkitError(f"{folder} has {len(paths)} WFDB records (.hea): a split by patient needs at least 3.")
+    leads = signals.read(next(iter(paths.values()))).channels
+    made = cut_all(paths, leads)
+    notes = list(made.pop("notes")) + ["Each record counts as a patient of its own."]
+    return Beats(folder.name, FS, leads, CLASSES, patients=made["record"], notes=notes,
+                 parts=by_patient(made["record"], made["y"], seed=seed), **made)
+
+
+def cut_all(paths, leads=None):
+    """Cut the beats of records {name: header path} to one set of arrays."""
+    from tqdm import tqdm
+
+    shown = tqdm(paths.items(), desc="beats", unit="record", leave=False)
+    found = [cut_file(name, path, leads) for name, path in shown]
+    notes = [note for one in found for note in one.pop("notes")]
+    made = {key: np.concatenate([one[key] for one in found]) for key in found[0]}
+    return made | {"notes": np.array(notes, dtype=str)}
+
+
+def cut_file(name, path, leads):
+    """Cut the beats of one record with its annotations."""
+    import wfdb
+
+    signal = signals.read(path, channels=leads or mlii_first(path))
+    try:
+        marks = wfdb.rdann(str(path.with_suffix("")), "atr")
+    except Exception as error:
+        raise MedkitError(f"{path.with_suffix('.atr')} cannot be read: {error or type(error).__name__}. "
+                          "Beats need annotations.") from None
+    if len(marks.sample) and marks.sample[-1] >= len(signal.x):
+        raise MedkitError(f"{path}: an annotation stands at sample {marks.sample[-1]:,}, but the signal ends at "
+                          f"{len(signal.x):,}. The data are cut short, or belong to another record.")
+    code, notes = classify(marks.symbol, name)
+    there = code >= 0
+    at = np.round(marks.sample[there] * FS / signal.fs).astype(np.int64)
+    return cut(name, signals.resample(signal.x, signal.fs, FS), at, code[there], notes + signal.notes)
+
+
+def mlii_first(path):
+    """Name a record's leads with MLII first: in record 114 they are swapped."""
+    import wfdb
+
+    return sorted(wfdb.rdheader(str(path.with_suffix(""))).sig_name, key=lambda lead: lead != "MLII")
+
+
+def classify(symbols, name):
+    """Give the AAMI class of each annotation, -1 for those that mark no beat; notes name unknown symbols."""
+    from wfdb.io.annotation import ann_labels
+
+    strange = sorted(set(symbols) - {label.symbol for label in ann_labels})
+    notes = [f"{name}: annotations '{s}' are no WFDB symbol and were left out ({list(symbols).count(s)} of them)."
+             for s in strange]
+    return np.array([AAMI.get(s, -1) for s in symbols], dtype=np.int64), notes
+
+
+def cut(name, x, at, y, notes=()):
+    """Cut windows around R peaks of one record of shape (samples, leads)."""
+    if len(at) < 3:
+        raise MedkitError(f"Record {name} has {len(at)} annotated beats: too few to know its rhythm.")
+    gap = np.diff(at) / FS
+    if not 0.25 < np.median(gap) < 2.5:
+        raise MedkitError(f"Record {name}: beats lie {np.median(gap):.2f} s apart. No heart beats so; is the sampling "
+                          "rate right?")
+    before, after = np.append(gap[0], gap), np.append(gap, gap[-1])
+    near = np.convolve(np.pad(before, 5, mode="edge"), np.ones(11) / 11, "valid")
+    rr = np.column_stack([before, after, near, np.full(len(at), gap.mean())]).astype(np.float32)
+    whole = (at >= BEFORE) & (at < len(x) - AFTER)  # a beat at either end has no whole window
+    windows = x[at[whole, None] + np.arange(-BEFORE, AFTER)]
+    return {"record": np.full(whole.sum(), name, dtype="U16"), "at": at[whole], "y": y[whole], "windows": windows,
+            "rr": rr[whole], "notes": list(notes)}
+
+
+def from_hospital(seed):
+    """Let the simulated patients with most ectopic beats wear a two-lead recorder for two minutes."""
+    from ..hospital import admit, ecg
+
+    latent = admit(SEEN, seed).latent
+    chosen = latent.nlargest(HOLTERS, "ectopy_v").index.union(latent.nlargest(HOLTERS, "ectopy_s").index)
+    taken = ecg.record(SimpleNamespace(latent=latent.loc[chosen]), SECONDS, FS, leads=2)
+    found = [cut(f"VH{i:06d}", x.T, at, np.array([CLASSES.index(c) for c in classes]))
+             for i, x, at, classes in zip(chosen, taken.signal, taken.beats, taken.classes)]
+    made = {key: np.concatenate([one[key] for one in found]) for key in found[0] if key != "notes"}
+    notes = [f"Simulated: {len(chosen)} patients of the virtual hospital, those of {SEEN:,} with most ectopic beats; "
+             f"{SECONDS} seconds each. A score here is not a score on real patients."]
+    row = np.unique(made["record"], return_inverse=True)[1]
+    stratum = np.log2(1 + np.bincount(row, made["y"] == 1)).astype(int)[row]  # S beats are few: deal them evenly
+    return Beats("virtual hospital (simulated)", FS, list(ecg.HOLTER), CLASSES, patients=made["record"], notes=notes,
+                 parts=by_patient(made["record"], stratum, (0.6, 0.15, 0.25), seed), **made)
