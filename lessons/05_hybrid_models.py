@@ -49,16 +49,17 @@ plots.use_style()
 
 # %% tags=["parameters", "context"]
 dataset: Literal["virtual-hospital", "mitdb", "hannover-cxr"] = "virtual-hospital"  # the first is simulated
-effort: Literal["demo", "full"] = "demo"  # full: four times the simulated patients, all beats, more epochs
-modality_dropout: float = 0.25  # how often a modality is hidden from the fusion network in training
+effort: Literal["demo", "full"] = "demo"  # full: more patients or beats, more epochs
+modality_dropout: float = 0.15  # how often a modality is hidden from the fusion network in training
 sensitivity_wanted: float = 0.9  # the share of the ill that the threshold must find
 seed: int = 0  # patients or split, and starting weights
 
 # %% [markdown]
 # ## A working result first
 #
-# A patient arrives. There is an X-ray, an ECG and a day of laboratory values, and each can show a reason to call the
-# doctor. No single one shows all of them. These are the *modalities* of one patient.
+# A patient of the virtual hospital arrives. There is an X-ray, an ECG and a day of laboratory values, and each can show
+# a reason to call the doctor: the lungs on the film, the rhythm in the ECG, the kidneys in the blood. No single one
+# shows all of them. These are the *modalities* of one patient.
 
 # %%
 data = paired.load(dataset, admitted=3000 if effort == "demo" else 12000, seed=seed)
@@ -69,10 +70,8 @@ for note in data.notes:
 print(f"The question: {data.question}.")
 
 # %%
-everyone = {part: rows for part, rows in data.parts.items()}
-if effort == "demo":  # of 100,000 beats, some from each part
-    draw = np.random.default_rng(seed)
-    everyone = {part: np.sort(draw.permutation(rows)[:4000]) for part, rows in data.parts.items()}
+draw, most = np.random.default_rng(seed), 4000 if effort == "demo" else 20000  # of 100,000 beats: some
+everyone = {part: np.sort(draw.permutation(rows)[:most]) for part, rows in data.parts.items()}
 y, who = data.y, data.patients
 pd.DataFrame({part: {"rows": len(r), "patients": len(set(who[r])), "answer is yes": int(y[r].sum())}
               for part, r in everyone.items()}).T
@@ -102,7 +101,7 @@ def spectrogram(wave, piece, step):
     lead = torch.as_tensor(wave[:, 0]).float()
     power = torch.stft(lead, piece, step, window=torch.hann_window(piece), return_complex=True).abs()
     level = torch.log(power + 0.1)
-    low, high = np.log(0.1), float(level[train].quantile(0.999)) if len(train) < 50 else float(level[train].max())
+    low, high = np.log(0.1), float(level[train].max())
     return (255 * ((level - low) / (high - low)).clamp(0, 1)).to(torch.uint8)[:, None]
 
 
@@ -117,7 +116,7 @@ def show_patient(i):
     fig, axes = plt.subplots(1, len(shown), figsize=(3.1 * len(shown), 3), squeeze=False)
     for ax, name in zip(axes[0], shown):
         draw_one(ax, name, i)
-    plots.show(fig, f"{data.name}: {', '.join(shown)} of one patient for whom the answer is {'no yes'.split()[y[i]]}")
+    plots.show(fig, f"{data.name}: {', '.join(shown)} of one patient for whom the answer is yes")
 
 
 def draw_one(ax, name, i):
@@ -201,13 +200,14 @@ modalities = [m for m in ("image", "signal", "values") if m in inputs]
 tensors = {m: torch.as_tensor(inputs[m]) for m in modalities}
 columns = inputs["values"].shape[2]
 leads = inputs["signal"].shape[1] if "signal" in inputs else 0
-epochs = 10 if effort == "demo" else 15
+epochs = max(10 if effort == "demo" else 15, 20000 // len(train))  # few rows: more rounds, for as many steps
 
 
 def encoder(modality, size=1.0):
     """Make the encoder of a modality, as wide as `size` says."""
     wide = lambda n: round(n * size)  # noqa: E731
-    return {"image": lambda: ImageEncoder(wide(8)), "signal": lambda: SignalEncoder(leads, wide(8), wide(16)),
+    return {"image": lambda: ImageEncoder(wide(8)), "picture": lambda: ImageEncoder(wide(8)),
+            "signal": lambda: SignalEncoder(leads, wide(8), wide(16)),
             "values": lambda: ValuesEncoder(columns, wide(24))}[modality]()
 
 
@@ -255,8 +255,6 @@ if picture is not None:
     tensors["picture"], target = torch.as_tensor(picture), y
     if data.findings is not None:
         target = data.findings["signal"].to_numpy(np.int64)
-    make_encoder = encoder
-    encoder = lambda m, size=1.0: make_encoder("image" if m == "picture" else m, size)  # noqa: E731
     short = max(4, epochs // 2)
     for names in (["signal"], ["picture"], ["signal", "picture"]):
         views[" + ".join(names)] = predict(train_net(names, "early", target, rounds=short), "test")
@@ -290,7 +288,7 @@ goal = parameters(fused)
 
 
 def matched(names, how="early"):
-    """Find how wide a network of these modalities must be to have as many parameters as the fusion network."""
+    """Find how wide a network of these modalities must be to have as many parameters as the fused one."""
     sizes = np.arange(1, 4, 0.1)
     count = [parameters(Fusion({m: encoder(m, s) for m in names}, how=how)) for s in sizes]
     return float(sizes[np.argmin(np.abs(np.array(count) - goal))])
@@ -416,8 +414,10 @@ plots.calibration(y_test, {name: p["test"][name] for name in ("attention", "base
 
 # %%
 without = {m: predict(fused, "test", hidden=[m]) for m in modalities}
-adds = {m: evaluate.compare(evaluate.auroc, y_test, p["test"]["attention"], q, who_test) for m, q in without.items()}
-plots.estimates(adds, "loss of test AUROC when it is hidden", f"{data.name}: what each modality adds", reference=0)
+adds = {m: evaluate.compare(evaluate.auroc, y_test, p["test"]["attention"], q, who_test)
+        for m, q in without.items()}
+plots.estimates(adds, "loss of test AUROC when it is hidden", f"{data.name}: what each modality adds",
+                reference=0)
 no_series = predict(fused, "test", hidden=series)
 record("missing_image_auroc", evaluate.interval(evaluate.auroc, y_test, without["image"], who_test))
 record("missing_series_auroc", evaluate.interval(evaluate.auroc, y_test, no_series, who_test))
@@ -428,7 +428,8 @@ record("missing_series_auroc", evaluate.interval(evaluate.auroc, y_test, no_seri
 # %%
 combos = [c for k in range(1, len(modalities)) for c in itertools.combinations(modalities, k)]
 hide = {c: [m for m in modalities if m not in c] for c in combos}
-guesses = {c: {name: predict(nets[name], "test", hide[c]) for name in ("attention", "early")} for c in combos}
+guesses = {c: {name: predict(nets[name], "test", hide[c]) for name in ("attention", "early")}
+           for c in combos}
 pd.DataFrame({" + ".join(c): {f"{name}: {label}": metric(y_test, q) for name, q in both.items()
                               for label, metric in (("AUROC", evaluate.auroc), ("ECE", evaluate.ece))}
               for c, both in guesses.items()}).T.round(3)
@@ -452,9 +453,9 @@ if data.findings is not None:
 record("gate_follows", follows)
 
 # %%
-groups = {"no finding": ~y_test.astype(bool)} if data.findings is None else {"no finding": ~carried.any(axis=1)}
-groups |= {"answer is yes": y_test == 1} if data.findings is None else {
-    f"in the {m} alone": one & carried[:, k] for k, m in enumerate(modalities)}
+groups = {"answer is no": y_test == 0, "answer is yes": y_test == 1}
+if data.findings is not None:
+    groups |= {f"in the {m} alone": one & carried[:, k] for k, m in enumerate(modalities)}
 share = pd.DataFrame({g: weights[rows].mean(axis=0) for g, rows in groups.items()}, index=modalities).T
 fig, ax = plt.subplots(figsize=(6.8, 3.2))
 share.plot.barh(stacked=True, ax=ax, color=plots.PALETTE, legend=False)
@@ -464,19 +465,25 @@ fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3)
 plots.show(fig, f"Mean attention by true finding. {share.round(2).to_dict('index')}")
 
 # %%
-say(f"Attention picks out the modality that carries the finding with an AUROC of **{follows}**."
-    if data.findings is not None else "Nobody knows which modality carries the answer: this cannot be checked here.")
+if data.findings is None:
+    say("Nobody knows which modality carries the answer: this cannot be checked here.")
+else:
+    each = "; ".join(f"{m} {evaluate.auroc(carried[one, k], weights[one, k]):.2f} (mean share "
+                     f"{share.loc[f'in the {m} alone', m]:.2f} with a finding there, "
+                     f"{share.loc['answer is no', m]:.2f} in patients without any)" for k, m in enumerate(modalities))
+    say(f"Attention picks out the modality that carries the finding with an AUROC of **{follows}**: {each}.")
 
 # %% [markdown]
-# It follows, but read it with care: patients without any finding get weights as well, and a weight says where the
-# network looked, not that it saw something there.
+# Read it with care. Patients without any finding get weights as well, and a weight says where the network looked, not
+# that it saw something there: compare each share with that of patients in whom there is nothing to see.
 #
 # ### For whom?
 
 # %%
 frame = pd.DataFrame(index=range(len(y))) if data.groups is None else data.groups.copy()
 if "signal" in inputs:
-    frame["ECG"] = np.where(wave.std(axis=(1, 2)) > np.median(wave.std(axis=(1, 2))), "large waves", "small waves")
+    height = wave.std(axis=(1, 2))
+    frame["ECG"] = np.where(height > np.median(height), "large waves", "small waves")
 frame = frame.iloc[test].reset_index(drop=True)
 pd.concat({name: evaluate.subgroups(evaluate.auroc, y_test, p["test"]["attention"], column, who_test)
            for name, column in frame.items() if column.nunique() > 1}).round(3)
@@ -511,6 +518,8 @@ exercise_1 = Exercise("5.1", hint="np.where(there, np.exp(scores), 0) first, the
 def _(attention):
     whole = attention(np.array([0.0, 0.0]), np.array([True, True]))
     assert np.allclose(whole, [0.5, 0.5]), "Equal scores should share the attention equally."
+    uneven = attention(np.log([3.0, 1.0]), np.array([True, True]))
+    assert np.allclose(uneven, [0.75, 0.25]), "exp(log 3) is 3 and exp(log 1) is 1: weights of 3/4 and 1/4."
     some = attention(np.array([1.0, 5.0, 1.0]), np.array([True, False, True]))
     assert np.isclose(np.sum(some), 1), "The weights must sum to 1, even when a modality is missing."
     assert np.allclose(some, [0.5, 0, 0.5]), "A missing modality gets 0, and the others share all of it."
@@ -531,7 +540,7 @@ def attention(scores, there):
 
 # %% tags=["wrong"]
 def attention(scores, there):
-    return scores * there / (scores * there).sum()
+    return there / there.sum()
 
 # %% [markdown] tags=["exercise"]
 # **Exercise 2.** Late fusion by hand: two networks give risks `p` and `q` for each patient, and the base rate is
@@ -666,8 +675,8 @@ say(f"Here, on {data.name}: attention {found['attention']}; image alone {found['
 # %% [markdown]
 # **References**
 #
-# - Huang S-C, Pareek A, Seyyedi S, Banerjee I, Lungren MP. Fusion of medical imaging and electronic health records using
-#   deep learning. npj Digital Medicine 3:136, 2020.
+# - Huang S-C, Pareek A, Seyyedi S, Banerjee I, Lungren MP. Fusion of medical imaging and electronic health records
+#   using deep learning. npj Digital Medicine 3:136, 2020.
 #   [doi:10.1038/s41746-020-00341-z](https://doi.org/10.1038/s41746-020-00341-z)
 # - Arevalo J, Solorio T, Montes-y-Gómez M, González FA. Gated multimodal units for information fusion. 2017.
 #   [arXiv:1702.01992](https://arxiv.org/abs/1702.01992)

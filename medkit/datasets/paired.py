@@ -10,7 +10,7 @@ from .split import by_patient
 
 SOURCES = ("virtual-hospital", "mitdb", "hannover-cxr")
 SIDE, HOURS, SECONDS, FS = 40, 24, 5, 100  # light enough for a laptop
-PANEL = ("Creatinine BUN K Lactate WBC HCO3 pH HR Temp RespRate SaO2 PaO2 Urine BNP GCS").split()
+PANEL = "Creatinine BUN K Na Mg HCO3 Urine Glucose HCT Platelets Albumin".split()  # says little of the lungs
 LABS = ("crp", "d-dimer", "ldh", "lymphocytes", "neutrophils", "pco2", "po2")
 
 
