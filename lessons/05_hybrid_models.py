@@ -462,7 +462,8 @@ share.plot.barh(stacked=True, ax=ax, color=plots.PALETTE, legend=False)
 ax.set(xlabel="mean share of attention", title=f"{data.name}: where does attention go?", xlim=(0, 1))
 ax.invert_yaxis()
 fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3)
-plots.show(fig, f"Mean attention by true finding. {share.round(2).to_dict('index')}")
+spoken = "; ".join(f"{g}: " + ", ".join(f"{m} {v:.2f}" for m, v in row.items()) for g, row in share.iterrows())
+plots.show(fig, f"{data.name}: mean share of attention. {spoken}.")
 
 # %%
 if data.findings is None:
