@@ -1,0 +1,114 @@
+"""Several modalities of the same patients: an image, a signal, a series of values. Explained in lesson 5."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .. import catalog, fetch
+from ..errors import unknown
+from .split import by_patient
+
+SOURCES = ("virtual-hospital", "mitdb", "hannover-cxr")
+SIDE, HOURS, SECONDS, FS = 40, 24, 5, 100  # light enough for a laptop
+PANEL = "Creatinine BUN K Na Mg HCO3 Urine Glucose HCT Platelets Albumin".split()  # says little of the lungs
+LABS = ("crp", "d-dimer", "ldh", "lymphocytes", "neutrophils", "pco2", "po2")
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Rows that have several modalities.
+
+    `inputs` maps "image" to uint8 (n, side, side), "signal" to float32 (n, samples, leads) in mV at `fs` Hz and
+    "values" to float32 (n, steps, variables) with NaN where nothing was measured; not every source has all.
+    `y` (n,) is 1 where the answer to `question` is yes. `findings` says which modality truly shows it,
+    a bool DataFrame with one column a modality, where that is known; `groups` holds subgroups.
+    """
+
+    name: str
+    question: str
+    inputs: dict
+    y: np.ndarray
+    patients: np.ndarray
+    parts: dict
+    variables: list
+    fs: float = 0
+    notes: list = field(default_factory=list)
+    findings: object = None
+    groups: object = None
+
+
+def load(source="virtual-hospital", admitted=3000, seed=0):
+    """Load rows with several modalities.
+
+    Parameters
+    ----------
+    source : str
+        "virtual-hospital" (simulated X-ray, ECG and laboratory values), "mitdb" (beats and their intervals) or
+        "hannover-cxr" (X-ray and laboratory values).
+    admitted : int
+        For the hospital: how many patients.
+    seed : int
+        Which simulated patients; for Hannover which split.
+    """
+    if source not in SOURCES:
+        raise unknown("source of several modalities", source, SOURCES)
+    if source == "mitdb":
+        return from_mitdb()
+    return from_hospital(admitted, seed) if source == "virtual-hospital" else from_hannover(seed)
+
+
+def from_hospital(admitted, seed):
+    """Take X-ray, ECG and a day of values of simulated patients; each can show a reason to call the doctor."""
+    import pandas as pd
+    from tqdm import tqdm
+
+    from ..hospital import admit
+    from .images import seen_patients
+
+    batches = list(admit(admitted, seed).batches(250))
+    rows = [(c.xray(SIDE).images, c.ecg(seconds=SECONDS, fs=FS, leads=2).signal.transpose(0, 2, 1), c.stay(HOURS))
+            for c in tqdm(batches, desc="patients", unit_scale=250, unit="patient", leave=False)]
+    columns = [rows[0][2].variables.index(v) for v in PANEL]
+    image, signal, values = (np.concatenate(part) for part in zip(
+        *((x, e, stay.values[:, :, columns]) for x, e, stay in rows)))
+    state = pd.concat([c.latent for c in batches], ignore_index=True)
+    findings = pd.DataFrame({"image": state["pneumonia"] | state["effusion"], "values": state["kidney"] > 0.5,
+                             "signal": state["atrial_fibrillation"] | state["flutter"]})[["image", "signal", "values"]]
+    y, seen = findings.any(axis=1).to_numpy(np.int64), seen_patients(batches)
+    note = (f"Simulated: {admitted:,} patients of the virtual hospital, each with an X-ray, {SECONDS} seconds of ECG "
+            f"and {HOURS} hours of laboratory values. A score here is not a score on real patients.")
+    question = "pneumonia or effusion, atrial fibrillation or flutter, or failing kidneys"
+    return Paired("virtual hospital (simulated)", question, {"image": image, "signal": signal, "values": values}, y,
+                  seen.index.to_numpy(), by_patient(seen.index, y, (0.6, 0.1, 0.3), seed), PANEL, FS, [note],
+                  findings, seen.reset_index(drop=True))
+
+
+def from_mitdb():
+    """Take the beats of MIT-BIH, ectopic (S, V, F) or not, with the intervals around each, relative to its record's."""
+    from . import waveforms
+
+    data = waveforms.beats("mitdb")
+    ratio = np.log(np.maximum(data.rr[:, :3], 0.1) / data.rr[:, 3:])[:, None]
+    inputs = {"signal": data.windows, "values": ratio.astype(np.float32)}
+    return Paired(data.name, "an ectopic beat (S, V or F)", inputs, np.isin(data.y, (1, 2, 3)).astype(np.int64),
+                  data.patients, data.parts, list(waveforms.RR[:3]), data.fs, data.notes)
+
+
+def from_hannover(seed):
+    """Take X-rays of COVID-19 patients with the values known by then; was the patient in intensive care at any time?"""
+    import pandas as pd
+    from tqdm import tqdm
+
+    from .folder import read_image
+
+    table = pd.read_csv(fetch.path("hannover-cxr", "data.csv"))
+    files = [fetch.path("hannover-cxr", f"png/{i}.png", progress=False) for i in table["image_id"]]
+    image = np.stack([read_image(f, 64, set())[..., 0] for f in tqdm(files, desc="X-rays", leave=False)])
+    known = {lab: table[f"{lab}_val"].where(table[f"{lab}_offset"] <= 0) for lab in LABS}
+    limits = {lab: v[np.isfinite(v)].agg(["min", "max"]) for lab, v in known.items()}  # "inf": beyond what is measured
+    values = np.stack([v.clip(*limits[lab]) for lab, v in known.items()], 1).astype(np.float32)[:, None]
+    y, patients = table["icu_admission_offset"].notna().to_numpy(np.int64), table["patient_id"].to_numpy(str)
+    notes = [*catalog.card("hannover-cxr").pitfalls, "Values measured after the image are left out."]
+    return Paired("Hannover X-rays", "intensive care at some time", {"image": image, "values": values}, y, patients,
+                  by_patient(patients, y, (0.5, 0.15, 0.35), seed), list(LABS), 0, notes,
+                  groups=table[["projection", "sex"]])
