@@ -121,8 +121,11 @@ def pseudo_values(time, event, horizon):
     n times the estimate with all, less n - 1 times that without the patient (Andersen, Hansen & Klein,
     2004, doi:10.1007/s10985-004-4771-0). Do it within each arm, and on training patients apart from others.
     """
+    event, time = event & (time <= horizon), np.minimum(time, horizon)
     n, whole, kept = len(time), restricted_mean(time, event, horizon), np.arange(len(time))
-    return np.array([n * whole - (n - 1) * restricted_mean(time[kept != i], event[kept != i], horizon) for i in kept])
+    _, first, like = np.unique(np.column_stack([time, event]), axis=0, return_index=True, return_inverse=True)
+    alone = [n * whole - (n - 1) * restricted_mean(time[kept != i], event[kept != i], horizon) for i in first]
+    return np.array(alone)[like.ravel()]
 
 
 def doubly_robust(y, arm, advice, propensity, predicted):
