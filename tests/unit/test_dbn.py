@@ -33,7 +33,7 @@ def test_free_energy_is_the_sum_over_hidden_states():
     rbm, v = machine(), torch.tensor([[1.0, 0, 1, 1, 0]])
     h = torch.tensor(list(itertools.product((0.0, 1.0), repeat=3)))
     joint = (v @ rbm.W * h).sum(1) + v @ rbm.b + h @ rbm.c
-    assert float(rbm.free_energy(v)) == pytest.approx(-float(torch.logsumexp(joint, 0)), abs=1e-5)
+    assert float(rbm.free_energy(v).detach()) == pytest.approx(-float(torch.logsumexp(joint, 0).detach()), abs=1e-5)
 
 
 def test_long_gibbs_chains_visit_states_as_often_as_the_exact_probabilities_say():
@@ -46,13 +46,20 @@ def test_long_gibbs_chains_visit_states_as_often_as_the_exact_probabilities_say(
 
 @pytest.mark.parametrize("options", [{"k": 1}, {"k": 3}, {"persistent": True}])
 def test_contrastive_divergence_raises_the_exact_likelihood(options):
-    v = torch.bernoulli(torch.full((400, 1), 0.5), generator=torch.Generator().manual_seed(0)).repeat(1, 6)
+    """Six copies of one coin, each flipped in 1 of 10: the best that can be is about -2.6 nats, knowing nothing -4.16.
+
+    On copies without flips CD-1 and CD-3 (not persistent chains) lose likelihood again after a while: no chain ever
+    crosses between the two states (Fischer & Igel, 2010, doi:10.1007/978-3-642-15825-4_26).
+    """
+    draw = torch.Generator().manual_seed(0)
+    coin = torch.bernoulli(torch.full((400, 1), 0.5), generator=draw)
+    v = (coin - (torch.rand(400, 6, generator=draw) < 0.1).float()).abs()
     torch.manual_seed(0)
     rbm = dbn.RBM(6, 4)
-    before = float(rbm.log_likelihood(v).mean())
-    dbn.train_rbm(rbm, v, epochs=150, lr=0.3, **options)
-    after = float(rbm.log_likelihood(v).mean())
-    assert before == pytest.approx(-6 * np.log(2), abs=0.1) and -2.0 < after < -np.log(2) + 1e-4
+    before = float(rbm.log_likelihood(v).mean().detach())
+    dbn.train_rbm(rbm, v, epochs=60, lr=0.1, **options)
+    assert before == pytest.approx(-6 * np.log(2), abs=0.1)
+    assert -3.1 < float(rbm.log_likelihood(v).mean().detach()) < -2.2
 
 
 def test_a_machine_too_large_to_count_is_refused():
