@@ -366,10 +366,11 @@ nets = {"DeepSurv": deepsurv(Z, fit_rows, 16), "Cox, all interactions": deepsurv
 benefit |= {name: log_benefit(net, Z) for name, net in nets.items()}
 
 # %% [markdown]
-# Last, what the literature says before we look: which inputs may change the *effect*? For clopidogrel *CYP2C19\*2*, the
+# Last, what is known from elsewhere: which inputs may change the *effect*? For clopidogrel *CYP2C19\*2*, the
 # coronary variant at 9p21 and smoking have been named. A Cox model with these interactions alone has far less to
-# learn. (In the hospital they are indeed the ones that matter, so this adviser knows much of the truth's shape. In
-# life such knowledge is less sure.) Where nothing is named, all inputs stay in.
+# learn. **Read its score with reserve.** In the hospital these three are exactly the inputs that matter, so this adviser
+# knows the shape of the truth, and we added it after the others had been seen to lose to "treat all" on simulated test
+# patients. In life such knowledge is less sure. Where nothing is named, all inputs stay in.
 
 # %%
 named = [k for k, c in enumerate(trial.X) if c in ("CYP2C19_2", "CDKN2B_AS1", "smoker")] or list(range(Z.shape[1]))
@@ -387,9 +388,8 @@ benefit["Cox, named interactions"] = cox_named(fit_rows)
 
 # %% [markdown]
 # What is advice worth? The *doubly robust* value needs no truth: it weighs those who happened to get what was advised,
-# and corrects by a model of the outcome. It is right when either the weights or the model is. We follow the Cox model
-# with named interactions, fixed before any look: the validation patients cannot tell the advisers apart (see the
-# intervals), and choosing by them would be choosing by chance.
+# and corrects by a model of the outcome. It is right when either the weights or the model is. Below we follow the Cox model
+# with named interactions. Look at the intervals: validation patients can hardly tell the advisers apart.
 
 # %%
 by_arm = [RidgeCV(np.logspace(0, 4, 9)).fit(Z[r], worth_of[r]) for a in (0, 1) for r in [fit_rows[trial.arm[fit_rows] == a]]]
@@ -436,7 +436,7 @@ def judged(b):
 
 if trial.truth:
     display(pd.DataFrame({name: judged(b) for name, b in benefit.items()}).T.round(3))
-    say(f"{best} (fixed beforehand) reaches {value:.1f} days; "
+    say(f"{best} reaches {value:.1f} days; "
         f"treating all {all_value:.1f}, the oracle {oracle:.1f}. SIMULATED patients.")
 
 # %% [markdown]
@@ -607,7 +607,7 @@ exercise_1 = Exercise("7.1", hint="20 % of the true dose, not of the predicted o
 
 @exercise_1.check
 def _(within_20):
-    truth, guess = np.array([10.0, 50.0, 30.0]), np.array([12.4, 41.0, 30.0])
+    truth, guess = np.array([10.0, 50.0, 30.0]), np.array([12.4, 45.0, 30.0])
     assert within_20(truth, truth) == 1, "A perfect prediction is within 20 % for everybody: the share is 1."
     assert np.isclose(within_20(truth, guess), 2 / 3), "Two of these three are within 20 % of the true dose (|12.4 - 10| is not)."
 
