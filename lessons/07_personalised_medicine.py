@@ -44,10 +44,10 @@ from medkit.report import record, say
 plots.use_style()
 
 # %% [markdown]
-# On real patients: `medkit run 7 -p dose_data=iwpc-warfarin -p trial_data=gbsg` (about 5 MB are fetched).
+# On real patients: `medkit run 7 -p dataset=iwpc-warfarin -p trial_data=gbsg` (about 5 MB are fetched).
 
 # %% tags=["parameters", "context"]
-dose_data: Literal["virtual-hospital", "iwpc-warfarin"] = "virtual-hospital"  # who gets warfarin
+dataset: Literal["virtual-hospital", "iwpc-warfarin"] = "virtual-hospital"  # who gets warfarin
 trial_data: Literal["virtual-hospital", "virtual-hospital-confounded", "gbsg", "gbsg2", "deepsurv-simulated"] = "virtual-hospital"
 effort: Literal["demo", "full"] = "demo"  # full: more patients, splits and refits
 abstain_at: float = 0.9  # advise only where this share of refits agree on the direction
@@ -62,7 +62,7 @@ seed: int = 0  # patients, splits, starting weights
 
 # %% tags=["nbval-check-output"]
 full = effort == "full"
-doses = trials.doses(dose_data, n=4000, seed=seed)
+doses = trials.doses(dataset, n=4000, seed=seed)
 for note in doses.notes:
     print("-", note)
 
@@ -191,6 +191,8 @@ def fit_network(kind, parts, s):
 
 
 # %% [markdown]
+# (The networks see all variants, the simple models two genotypes: a small gain may be that of the data.)
+#
 # Boosting gets the same care, and a *support vector regression*, which bends the sum a little. We split the patients
 # anew several times. In each split the *chosen* model is that with the lowest error on validation patients; the test
 # patients only measure.

@@ -13,7 +13,7 @@ TRIALS = ("virtual-hospital", "virtual-hospital-confounded", "gbsg", "gbsg2", "d
 INDUCERS = ["Carbamazepine (Tegretol)", "Phenytoin (Dilantin)", "Rifampin or Rifampicin"]
 LINKED = {"1173": {"C/C": "G/G", "C/T": "A/G", "T/T": "A/A"}, "2255": {"C/C": "G/G", "C/T": "A/G", "T/T": "A/A"},
           "1542": {"G/G": "G/G", "C/G": "A/G", "C/C": "A/A"}}
-STARS = [f"*{a}/*{b}" for a, b in ((1, 1), (1, 2), (1, 3), (2, 2), (2, 3), (3, 3), (1, 5), (1, 6), (1, 11), (1, 13), (1, 14))]
+STARS = ("*1/*1", "*1/*2", "*1/*3", "*2/*2", "*2/*3", "*3/*3", "*1/*5", "*1/*6", "*1/*11", "*1/*13", "*1/*14")
 BREAST = ["hormone therapy", "tumour size", "postmenopausal", "age", "positive nodes", "progesterone", "oestrogen"]
 
 
@@ -133,8 +133,9 @@ def hospital_doses(n, seed):
         "inducer": 1.0 * given["inducer"], "amiodarone": 1.0 * given["amiodarone"],
         "smoker": 1.0 * (p["smoking_pack_years"] > 0), "diabetes": 1.0 * p["diabetes"]})
     return Doses("virtual-hospital", people, given["stable_mg"].to_numpy(), p["hospital"].to_numpy(int),
-                 g.to_numpy(float), [f"{n:,} SIMULATED patients of the virtual hospital; the dose follows the published "
-                                     "formula, a made-up extra need of smokers, and chance."])
+                 g.to_numpy(float),
+                 [f"{n:,} SIMULATED patients of the virtual hospital; the dose follows the published formula, a made-up "
+                  "extra need of smokers, and chance."])
 
 
 def trial(source="virtual-hospital", n=4000, seed=0):
@@ -205,7 +206,8 @@ def deepsurv(source):
     notes = ["Real patients: Rotterdam tumour bank (training, validation) and the GBSG trial (test)."] if real else [
         "SIMULATED by the makers of DeepSurv, with a known effect of treatment."]
     return check_trial(Trial(source, X.drop(columns=given), X[given].to_numpy(int), whole["t"].astype(float),
-                             whole["e"].astype(bool), "months" if real else "units", ("no treatment", given), parts, notes))
+                             whole["e"].astype(bool), "months" if real else "units", ("no treatment", given), parts,
+                             notes))
 
 
 def german():
