@@ -42,12 +42,26 @@ def follow_up(cohort, assignment="confounded", arms=2):
     return pd.DataFrame({"arm": arm} | observed | potential)
 
 
+def expected_days(cohort, effect):
+    """Give the expected days alive within a year, (n,), under treatments of these log hazard ratios (n,)."""
+    ill = _log_hazard(cohort) + effect
+    t = np.linspace(0, YEAR - 2, 400)
+    alive = np.exp(-np.exp(np.asarray(ill))[:, None] * t**_SHAPE)
+    return 2 + np.trapezoid(alive, t, axis=1)
+
+
+def _log_hazard(cohort):
+    """Log hazard of each patient without any treatment, (n,)."""
+    z = standardised(cohort.latent)
+    return _LEVEL + sum(weight * z[name] for name, weight in _HAZARD.items())
+
+
 def _world(cohort, effect):
     """Let the year pass for all patients under treatments of these effects."""
-    s, z = cohort.latent, standardised(cohort.latent)
+    s = cohort.latent
     where = cohort.seed, "outcome", cohort.start, cohort.stop
     u, bell = uniforms(*where, 4), normals(*where)
-    ill = _LEVEL + sum(weight * z[name] for name, weight in _HAZARD.items()) + effect
+    ill = _log_hazard(cohort) + effect
     survival = 2 + np.minimum((-np.log1p(-u[:, 0]) / np.exp(ill)) ** (1 / _SHAPE), 100 * YEAR)
     home = 2 + np.exp(1.9 + 0.12 * (ill - _LEVEL) + 0.6 * bell)
     lost = np.where(u[:, 1] < 0.25, 2 + np.maximum(home, YEAR * u[:, 2]), YEAR)

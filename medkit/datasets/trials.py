@@ -1,0 +1,221 @@
+"""Patients with a dose or a treatment: what they were given, what came of it. Explained in lesson 7."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from .. import fetch
+from ..errors import MedkitError, unknown
+
+DOSES = ("virtual-hospital", "iwpc-warfarin")
+TRIALS = ("virtual-hospital", "virtual-hospital-confounded", "gbsg", "gbsg2", "deepsurv-simulated")
+INDUCERS = ["Carbamazepine (Tegretol)", "Phenytoin (Dilantin)", "Rifampin or Rifampicin"]
+LINKED = {"1173": {"C/C": "G/G", "C/T": "A/G", "T/T": "A/A"}, "2255": {"C/C": "G/G", "C/T": "A/G", "T/T": "A/A"},
+          "1542": {"G/G": "G/G", "C/G": "A/G", "C/C": "A/A"}}
+STARS = ("*1/*1", "*1/*2", "*1/*3", "*2/*2", "*2/*3", "*3/*3", "*1/*5", "*1/*6", "*1/*11", "*1/*13", "*1/*14")
+BREAST = ["hormone therapy", "tumour size", "postmenopausal", "age", "positive nodes", "progesterone", "oestrogen"]
+
+
+@dataclass(frozen=True)
+class Doses:
+    """Patients on a stable dose of warfarin: `people` as the formula asks (see
+    `hospital.treatment.iwpc_root_dose`) and more, `dose` in mg a week, shape (n,), `site`, and `variants`
+    (n, variants) in genome order, counts of an allele, NaN where unknown."""
+
+    name: str
+    people: pd.DataFrame
+    dose: np.ndarray
+    site: np.ndarray
+    variants: np.ndarray
+    notes: list
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Patients of two arms: covariates `X` (n rows), `arm` (0 or 1), `time` (`unit`), `event` (bool), all shape
+    (n,); `parts` holds row numbers; `truth`, for simulated patients alone, what is never seen otherwise."""
+
+    name: str
+    X: pd.DataFrame
+    arm: np.ndarray
+    time: np.ndarray
+    event: np.ndarray
+    unit: str
+    arms: tuple
+    parts: dict
+    notes: list
+    truth: dict = field(default_factory=dict)
+
+
+def doses(source="virtual-hospital", n=4000, seed=0):
+    """Load patients with their stable dose: simulated (`n` of them), or those of the IWPC (2009)."""
+    if source == "virtual-hospital":
+        return hospital_doses(n, seed)
+    if source == "iwpc-warfarin":
+        return iwpc(pd.read_excel(iwpc_file(), sheet_name="Subject Data"))
+    raise unknown("set of doses", source, DOSES)
+
+
+def iwpc_file():
+    """Give the table of the IWPC: the official .xls, or the same saved as .xlsx where that is at hand."""
+    again = fetch.root() / "iwpc-warfarin" / "PS206767-553247439.xlsx"
+    return again if again.exists() else fetch.path("iwpc-warfarin", "PS206767-553247439.xls")
+
+
+def iwpc(table):
+    """Keep the patients with a dose, a decade, a height and a weight: 4,386 of 5,700."""
+    table = table.dropna(subset=["PharmGKB Subject ID"])
+    dose = check_doses(table["Therapeutic Dose of Warfarin"])
+    people = pd.DataFrame({
+        "decade": pd.to_numeric(table["Age"].astype(str).str[0], errors="coerce"), "height": table["Height (cm)"],
+        "weight": table["Weight (kg)"], "female": 1.0 * (table["Gender"] == "female"),
+        "vkorc1": check_genotypes(vkorc1(table), ("A/A", "A/G", "G/G"), "VKORC1"),
+        "cyp2c9": check_genotypes(table["CYP2C9 consensus"], STARS, "CYP2C9"), "race": table["Race (OMB)"],
+        "inducer": table[INDUCERS].max(axis=1).fillna(0), "amiodarone": table["Amiodarone (Cordarone)"].fillna(0),
+        "smoker": table["Current Smoker"].astype(float), "simvastatin": table["Simvastatin (Zocor)"].astype(float)})
+    kept = people[["decade", "height", "weight"]].notna().all(axis=1) & dose.notna()
+    places = [c for c in table if c.startswith("VKORC1") and c.endswith("consensus")]
+    variants = np.stack([allele_count(table[c]) for c in places], axis=1)[kept]
+    notes = [f"{len(table):,} real patients in the table, {kept.sum():,} with a dose, a decade of age, a height and a "
+             "weight.", "A missing VKORC1 genotype is read off its neighbours, as the consortium did; others stay "
+             "unknown."]
+    return Doses("iwpc-warfarin", people[kept].reset_index(drop=True), dose[kept].to_numpy(float),
+                 table["Project Site"][kept].to_numpy(int), variants, notes)
+
+
+def vkorc1(table):
+    """Genotype at -1639 G>A; a missing one is read off its neighbours in linkage, as the consortium did."""
+    found, linked = table["VKORC1 -1639 consensus"], table["Race (OMB)"].isin(["White", "Asian"])
+    for place, same in LINKED.items():
+        other = table[f"VKORC1 {place} consensus"].map(same)
+        found = found.fillna(other if place == "1173" else other.where(linked))
+    return found
+
+
+def check_genotypes(column, known, gene):
+    """Refuse a genotype that nobody knows; a missing one may pass, as "unknown"."""
+    strange = column.notna() & ~column.isin(known)
+    if strange.any():
+        row = int(np.flatnonzero(strange)[0])
+        raise MedkitError(f"Row {row + 1}: {unknown(f'{gene} genotype', column.iloc[row], known)} "
+                          "Leave it empty if it is not known.")
+    return column.fillna("unknown")
+
+
+def check_doses(dose):
+    """Refuse a weekly dose that is not above 0 mg; a missing one may pass."""
+    wrong = dose.notna() & ~(dose > 0)
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise MedkitError(f"Row {row + 1}: a stable dose of {dose.iloc[row]:g} mg a week. It must be above 0; leave it "
+                          "empty if the patient never had one.")
+    return dose
+
+
+def allele_count(genotypes):
+    """Count the alternative allele, the second of the alphabet's order, in genotypes such as "A/G"."""
+    letters = sorted(set("".join(genotypes.dropna())) - {"/"})
+    return genotypes.map(lambda g: g.count(letters[-1]), na_action="ignore").to_numpy(float)
+
+
+def hospital_doses(n, seed):
+    """Give warfarin to simulated patients."""
+    from .. import hospital
+    from ..hospital import treatment
+
+    cohort = hospital.admit(n, seed=seed)
+    p, g, given = cohort.patients, cohort.genes, cohort.anticoagulant()
+    people = pd.DataFrame({
+        "decade": np.floor(p["age"] / 10), "height": p["height"], "weight": p["bmi"] * (p["height"] / 100) ** 2,
+        "female": 1.0 * (p["sex"] == "female"), "vkorc1": np.take(("G/G", "A/G", "A/A"), g["VKORC1"]),
+        "cyp2c9": treatment._STARS[g["CYP2C9_2"], g["CYP2C9_3"]], "race": "White",
+        "inducer": 1.0 * given["inducer"], "amiodarone": 1.0 * given["amiodarone"],
+        "smoker": 1.0 * (p["smoking_pack_years"] > 0), "diabetes": 1.0 * p["diabetes"]})
+    return Doses("virtual-hospital", people, given["stable_mg"].to_numpy(), p["hospital"].to_numpy(int),
+                 g.to_numpy(float),
+                 [f"{n:,} SIMULATED patients of the virtual hospital; the dose follows the published formula, a made-up "
+                  "extra need of smokers, and chance."])
+
+
+def trial(source="virtual-hospital", n=4000, seed=0):
+    """Load patients of two arms, in parts; the simulated ones (`n`) come with what each arm would have done."""
+    if source in TRIALS[:2]:
+        return hospital_trial(n, seed, "confounded" if source.endswith("confounded") else "randomised")
+    if source == "gbsg2":
+        return german()
+    if source not in TRIALS:
+        raise unknown("trial", source, TRIALS)
+    return deepsurv(source)
+
+
+def check_trial(found):
+    """Refuse a trial that can teach nothing about a treatment."""
+    if len(np.unique(found.arm)) < 2:
+        raise MedkitError(f"{found.name}: all {len(found.arm):,} patients are in one arm ({found.arms[found.arm[0]]}). "
+                          "Without a comparison no effect can be estimated.")
+    if not found.event.any():
+        raise MedkitError(f"{found.name}: everybody is censored, nobody had the event. Follow up for longer.")
+    return found
+
+
+def split(n, seed):
+    """Part rows into training (60 %), validation (20 %) and test (20 %)."""
+    order = np.random.default_rng(seed).permutation(n)
+    return dict(zip(("train", "valid", "test"), np.split(order, [int(0.6 * n), int(0.8 * n)])))
+
+
+def hospital_trial(n, seed, assignment):
+    """Give clopidogrel or usual care to simulated patients: the arms 0 and 2 of the hospital."""
+    from .. import hospital
+    from ..hospital.outcome import expected_days
+
+    cohort = hospital.admit(n, seed=seed)
+    given, after = cohort.treatment(assignment, 3), cohort.outcome(assignment, 3)
+    kept = (given["arm"] != 1).to_numpy()
+    p, g = cohort.patients[kept].reset_index(drop=True), cohort.genes[kept].reset_index(drop=True)
+    seen = p.drop(columns=["patient_id", "sex", "hospital"]).astype(float).assign(female=1.0 * (p["sex"] == "female"))
+    seen["smoker"] = 1.0 * (seen["smoking_pack_years"] > 0)
+    days = np.minimum(after[["survival_if_0", "survival_if_2"]].to_numpy()[kept], 365)
+    expected = np.stack([expected_days(cohort, given[f"effect_{k}"].to_numpy())[kept] for k in (0, 2)], axis=1)
+    return check_trial(Trial(
+        f"virtual-hospital, {assignment}", seen.join(g[["CDKN2B_AS1", "CYP2C19_2", "LPA", "ADRB1"]].astype(float)),
+        (given["arm"].to_numpy()[kept] == 2).astype(int), after["days"].to_numpy()[kept],
+        after["event"].to_numpy(bool)[kept], "days", ("usual care", "clopidogrel"), split(kept.sum(), seed),
+        [f"{kept.sum():,} SIMULATED patients, treatment {assignment}; sizes of effects are made up."],
+        {"days": days, "expected": expected}))
+
+
+def deepsurv(source):
+    """Read Rotterdam (training) and GBSG (test), or the simulated set, from the files of DeepSurv (2018)."""
+    import h5py
+
+    real = source == "gbsg"
+    name = "gbsg_cancer_train_test.h5" if real else "sim_treatment_dataset.h5"
+    names = ("train", "test") if real else ("train", "valid", "test")
+    with h5py.File(fetch.path("deepsurv", name)) as file:
+        read = {part: {k: v[()] for k, v in file[part].items()} for part in names}
+    whole = {k: np.concatenate([read[part][k] for part in names]) for k in read["train"]}
+    starts = np.cumsum([0] + [len(read[part]["t"]) for part in names])
+    parts = {part: np.arange(a, b) for part, a, b in zip(names, starts, starts[1:])}
+    if real:
+        order = np.random.default_rng(0).permutation(parts["train"])
+        parts |= {"train": np.sort(order[:1236]), "valid": np.sort(order[1236:])}
+    columns = BREAST if real else [f"x{k}" for k in range(10)] + ["treated"]
+    X, given = pd.DataFrame(whole["x"].astype(float), columns=columns), columns[0] if real else columns[-1]
+    notes = ["Real patients: Rotterdam tumour bank (training, validation) and the GBSG trial (test)."] if real else [
+        "SIMULATED by the makers of DeepSurv, with a known effect of treatment."]
+    return check_trial(Trial(source, X.drop(columns=given), X[given].to_numpy(int), whole["t"].astype(float),
+                             whole["e"].astype(bool), "months" if real else "units", ("no treatment", given), parts,
+                             notes))
+
+
+def german():
+    """Read the GBSG2 trial from scikit-survival (Schumacher et al., 1994)."""
+    from sksurv.datasets import load_gbsg2
+
+    X, y = load_gbsg2()
+    coded = X.assign(menostat=1.0 * (X["menostat"] == "Post"), tgrade=X["tgrade"].astype(str).str.len().astype(float))
+    return check_trial(Trial("gbsg2", coded.drop(columns="horTh").astype(float), (X["horTh"] == "yes").to_numpy(int),
+                             y["time"] / 30.44, y["cens"].astype(bool), "months", ("none", "hormonal therapy"),
+                             split(len(X), 0), ["686 real women of the GBSG2 trial."]))

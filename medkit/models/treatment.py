@@ -1,0 +1,139 @@
+"""Networks and meta-learners for the effect of a treatment. Explained in lesson 7.
+
+An outcome is a number where more is better (days alive within a year, say); censored times become
+such numbers by `pseudo_values`.
+"""
+
+import numpy as np
+import torch
+from sklearn.base import clone
+from torch import nn
+
+
+class TARNet(nn.Module):
+    """One body, two heads: the outcome under each arm (Shalit, Johansson & Sontag, 2017, arXiv:1606.03976).
+
+    `forward` takes (n, inputs) and gives (n, 2). With `balance` the body's means of both arms are drawn
+    together in `tarnet_loss`, which makes it CFR with a linear maximum mean discrepancy.
+    """
+
+    def __init__(self, inputs, width=32):
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(inputs, width), nn.ELU(), nn.Linear(width, width), nn.ELU())
+        self.heads = nn.ModuleList([nn.Linear(width, 1) for _ in range(2)])
+
+    def forward(self, X):
+        shared = self.body(X)
+        return torch.cat([head(shared) for head in self.heads], dim=1)
+
+
+def tarnet_loss(net, X, arm, y, balance=0.0):
+    """Squared error under the arm that was given, plus `balance` times the gap of the arms' mean bodies."""
+    shared = net.body(X)
+    both = torch.cat([head(shared) for head in net.heads], dim=1)
+    gap = ((shared[arm == 1].mean(0) - shared[arm == 0].mean(0)) ** 2).sum() if balance else 0.0
+    return ((both.gather(1, arm[:, None])[:, 0] - y) ** 2).mean() + balance * gap
+
+
+class DeepSurv(nn.Module):
+    """The log hazard ratio of each patient, (n,), by a network (Katzman et al., 2018).
+
+    Parameters
+    ----------
+    inputs : int
+        Covariates; `forward` takes them and the arm (n,).
+    width : int
+        Hidden nodes; 0 for a linear Cox model with interactions.
+    """
+
+    def __init__(self, inputs, width=16, dropout=0.2):
+        super().__init__()
+        hidden = [nn.Linear(inputs, width), nn.SELU(), nn.Dropout(dropout)] if width else []
+        self.net = nn.Sequential(*hidden, nn.Linear(width or inputs, 2))
+
+    def forward(self, X, arm):
+        prognosis, effect = self.net(X).T
+        return prognosis + arm * effect
+
+
+def cox_loss(risk, time, event):
+    """Negative partial log-likelihood of the log hazards `risk` (Breslow's handling of ties), per event."""
+    order = torch.argsort(time, descending=True)
+    risk, event = risk[order], event[order].float()
+    return -((risk - torch.logcumsumexp(risk, 0)) * event).sum() / event.sum().clamp(min=1)
+
+
+def descend(net, loss, epochs=200, lr=0.01, wd=1e-3):
+    """Train on all patients at once (Adam), as a partial likelihood asks; `loss()` gives the loss."""
+    optimiser = torch.optim.AdamW(net.parameters(), lr=lr, weight_decay=wd)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, total_steps=epochs)
+    for _ in range(epochs):
+        optimiser.zero_grad()
+        loss().backward()
+        optimiser.step()
+        schedule.step()
+    return net.eval()
+
+
+def s_learner(model, X, arm, y, X_new):
+    """Effect from one model with the arm (and its products with all inputs) among its inputs, (n_new,)."""
+    def joined(X, a):
+        return np.column_stack([X, a, X * a[:, None]])
+
+    fitted, ones = clone(model).fit(joined(X, arm), y), np.ones(len(X_new))
+    return fitted.predict(joined(X_new, ones)) - fitted.predict(joined(X_new, 0 * ones))
+
+
+def t_learner(model, X, arm, y, X_new):
+    """Effect as the difference of two models, one for each arm, (n_new,)."""
+    one, none = (clone(model).fit(X[arm == a], y[arm == a]) for a in (1, 0))
+    return one.predict(X_new) - none.predict(X_new)
+
+
+def x_learner(model, X, arm, y, X_new, propensity=0.5):
+    """Effect from imputed individual effects (Kunzel et al., 2019, doi:10.1073/pnas.1804597116), (n_new,).
+
+    `propensity` is each new patient's chance of arm 1.
+    """
+    one, none = (clone(model).fit(X[arm == a], y[arm == a]) for a in (1, 0))
+    from_one = clone(model).fit(X[arm == 1], y[arm == 1] - none.predict(X[arm == 1]))
+    from_none = clone(model).fit(X[arm == 0], one.predict(X[arm == 0]) - y[arm == 0])
+    return propensity * from_none.predict(X_new) + (1 - propensity) * from_one.predict(X_new)
+
+
+def survival_at(time, event):
+    """Kaplan-Meier: distinct times, numbers at risk and of events there."""
+    steps, where = np.unique(time, return_inverse=True)
+    died, left = np.bincount(where, event.astype(float)), np.bincount(where)
+    return steps, np.cumsum(left[::-1])[::-1], died
+
+
+def restricted_mean(time, event, horizon):
+    """Mean time alive within a horizon: the area under the Kaplan-Meier curve."""
+    steps, at_risk, died = survival_at(np.minimum(time, horizon), event & (time <= horizon))
+    alive = np.concatenate([[1.0], np.cumprod(1 - died / at_risk)])
+    return float(alive @ np.diff(np.concatenate([[0.0], steps, [max(horizon, steps[-1])]])))
+
+
+def pseudo_values(time, event, horizon):
+    """Restricted mean times as one number a patient, (n,), censoring taken care of.
+
+    n times the estimate with all, less n - 1 times that without the patient (Andersen, Hansen & Klein,
+    2004, doi:10.1007/s10985-004-4771-0). Do it within each arm, and on training patients apart from others.
+    """
+    event, time = event & (time <= horizon), np.minimum(time, horizon)
+    n, whole, kept = len(time), restricted_mean(time, event, horizon), np.arange(len(time))
+    _, first, like = np.unique(np.column_stack([time, event]), axis=0, return_index=True, return_inverse=True)
+    alone = [n * whole - (n - 1) * restricted_mean(time[kept != i], event[kept != i], horizon) for i in first]
+    return np.array(alone)[like.ravel()]
+
+
+def doubly_robust(y, arm, advice, propensity, predicted):
+    """Augmented inverse-probability value of following `advice`, one term a patient, (n,).
+
+    `predicted` is (n, 2): the outcome under each arm by a model; `propensity` the chance of arm 1. The
+    mean is right when either of the two is (Robins, Rotnitzky & Zhao, 1994).
+    """
+    chance = np.where(advice == 1, propensity, 1 - propensity)
+    expected = np.take_along_axis(predicted, advice[:, None].astype(int), 1)[:, 0]
+    return expected + (arm == advice) * (y - expected) / chance

@@ -1,0 +1,123 @@
+"""Effects of treatments: losses and estimates against small cases worked out otherwise; hostile input."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.linear_model import LinearRegression
+
+from medkit.datasets import trials
+from medkit.errors import MedkitError
+from medkit.models import treatment
+
+
+def data(n=2000):
+    rng = np.random.default_rng(0)
+    X, arm = rng.normal(size=(n, 3)), rng.integers(0, 2, n)
+    effect = 1 + 2 * X[:, 0]
+    return X, arm, X[:, 1] + arm * effect + 0.1 * rng.normal(size=n), effect
+
+
+@pytest.mark.parametrize("learner", [treatment.s_learner, treatment.t_learner, treatment.x_learner])
+def test_meta_learners_find_a_linear_effect(learner):
+    X, arm, y, effect = data()
+    assert np.abs(learner(LinearRegression(), X, arm, y, X) - effect).mean() < 0.05
+
+
+def test_two_heads_find_it_too():
+    X, arm, y, effect = data()
+    torch.manual_seed(0)
+    net, X_t = treatment.TARNet(3), torch.tensor(X, dtype=torch.float32)
+    arm_t, y_t = torch.tensor(arm), torch.tensor(y, dtype=torch.float32)
+    treatment.descend(net, lambda: treatment.tarnet_loss(net, X_t, arm_t, y_t, 0.01), 300, 0.02)
+    found = torch.diff(net(X_t), dim=1)[:, 0].detach().numpy()
+    assert np.sqrt(np.mean((found - effect) ** 2)) < 0.5 < np.std(effect)
+
+
+def test_cox_loss_is_the_partial_likelihood():
+    risk, time, event = torch.tensor([0.5, -0.2, 1.0]), torch.tensor([2.0, 3.0, 1.0]), torch.tensor([1, 0, 1])
+    e = risk.exp()
+    by_hand = -(risk[2] - e.sum().log() + risk[0] - (e[0] + e[1]).log()) / 2
+    assert float(treatment.cox_loss(risk, time, event)) == pytest.approx(float(by_hand), abs=1e-6)
+
+
+def test_restricted_mean_and_pseudo_values():
+    time, event = np.array([1.0, 2.0, 3.0, 4.0]), np.ones(4, bool)
+    assert treatment.restricted_mean(time, event, 3.0) == pytest.approx((1 + 2 + 3 + 3) / 4)
+    assert np.allclose(treatment.pseudo_values(time, event, 3.0), [1, 2, 3, 3])  # no censoring: the times themselves
+    assert treatment.restricted_mean(time, np.zeros(4, bool), 3.0) == pytest.approx(3)
+
+
+def test_doubly_robust_is_right_when_the_outcome_model_is_wrong():
+    X, arm, y, effect = data(20_000)
+    advice = effect > 0
+    truth = np.mean(X[:, 1] + advice * effect)
+    wrong = np.zeros((len(y), 2))
+    assert treatment.doubly_robust(y, arm, advice, 0.5, wrong).mean() == pytest.approx(truth, abs=0.1)
+
+
+def table(**changes):
+    row = {"PharmGKB Subject ID": "PA1", "Project Site": 1, "Gender": "male", "Race (OMB)": "White", "Age": "60 - 69",
+           "Height (cm)": 170.0, "Weight (kg)": 80.0, "CYP2C9 consensus": "*1/*1", "Amiodarone (Cordarone)": 0.0,
+           "Current Smoker": 0.0, "Simvastatin (Zocor)": 0.0, "Therapeutic Dose of Warfarin": 35.0}
+    row |= {name: 0.0 for name in trials.INDUCERS}
+    row |= {f"VKORC1 {k} consensus": None for k in trials.LINKED} | {"VKORC1 -1639 consensus": "G/G"}
+    rows = [row, row | changes, dict.fromkeys(row)]
+    return pd.DataFrame(rows).infer_objects()
+
+
+def test_rows_without_a_dose_and_empty_rows_are_left_out():
+    found = trials.iwpc(table(**{"Therapeutic Dose of Warfarin": None}))
+    assert len(found.dose) == 1 and "2 real patients" in found.notes[0]
+
+
+@pytest.mark.parametrize("column, value, words", [
+    ("CYP2C9 consensus", "*1/*33", "Row 2: There is no CYP2C9 genotype"),
+    ("VKORC1 -1639 consensus", "A/T", "Row 2: There is no VKORC1 genotype"),
+    ("Therapeutic Dose of Warfarin", 0.0, "Row 2: a stable dose of 0")])
+def test_hostile_rows_are_named(column, value, words):
+    with pytest.raises(MedkitError, match=words):
+        trials.iwpc(table(**{column: value}))
+
+
+def test_a_missing_genotype_is_unknown_or_read_off_its_neighbour():
+    blank = {"CYP2C9 consensus": None, "VKORC1 -1639 consensus": None}
+    assert list(trials.iwpc(table(**blank)).people[["vkorc1", "cyp2c9"]].iloc[1]) == ["unknown", "unknown"]
+    assert trials.iwpc(table(**blank, **{"VKORC1 1173 consensus": "C/T"})).people["vkorc1"][1] == "A/G"
+
+
+def trial(arm, event):
+    n = len(arm)
+    return trials.Trial("small", pd.DataFrame({"x": range(n)}), np.array(arm), np.arange(1.0, n + 1),
+                        np.array(event, bool), "days", ("usual", "new"), {}, [])
+
+
+def test_one_arm_or_no_event_teaches_nothing():
+    with pytest.raises(MedkitError, match="one arm"):
+        trials.check_trial(trial([1, 1, 1], [1, 0, 1]))
+    with pytest.raises(MedkitError, match="censored"):
+        trials.check_trial(trial([0, 1, 1], [0, 0, 0]))
+
+
+def test_unknown_names():
+    with pytest.raises(MedkitError, match="Did you mean 'gbsg2'"):
+        trials.trial("gbsg22")
+    with pytest.raises(MedkitError, match="iwpc-warfarin"):
+        trials.doses("warfarin")
+
+
+def test_simulated_patients_know_both_arms():
+    found = trials.trial(n=600)
+    assert found.truth["days"].shape == (len(found.arm), 2) and "SIMULATED" in found.notes[0]
+    observed = found.truth["days"][np.arange(len(found.arm)), found.arm]
+    assert np.allclose(observed[found.event], found.time[found.event])
+
+
+def test_xls_and_xlsx_are_read_alike(tmp_path, monkeypatch):
+    folder = tmp_path / "iwpc-warfarin"
+    folder.mkdir()
+    table().to_excel(folder / "PS206767-553247439.xlsx", sheet_name="Subject Data", index=False)
+    monkeypatch.setenv("MEDKIT_DATA", str(tmp_path))
+    assert len(trials.doses("iwpc-warfarin").dose) == 2
+    (folder / "PS206767-553247439.xlsx").rename(folder / "PS206767-553247439.xls")
+    assert len(trials.doses("iwpc-warfarin").dose) == 2  # pandas looks at the content, not the name
