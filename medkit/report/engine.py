@@ -104,15 +104,16 @@ class Limited:
     def output(self, outs, msg, display_id, cell_index):
         """Keep an output, unless the cell has shown too much already."""
         kind, limit = ("print", STREAM_LIMIT) if msg["msg_type"] == "stream" else ("show", OUTPUT_LIMIT)
-        before = self.shown.get((cell_index, kind), 0)
-        self.shown[cell_index, kind] = before + len(str(msg["content"]))
-        if self.shown[cell_index, kind] <= limit or msg["msg_type"] == "error":
+        content, before = msg["content"], self.shown.get((cell_index, kind), 0)
+        after = self.shown[cell_index, kind] = before + len(str(content))
+        if after <= limit or msg["msg_type"] == "error":
             return super().output(outs, msg, display_id, cell_index)
-        if before <= limit:
-            msg = {**msg, "msg_type": "stream", "content": {"name": "stdout", "text": (
-                f"\n[What this cell would {kind} beyond {limit / 2**20:g} MB was left out.]\n")}}
-            return super().output(outs, msg, None, cell_index)
-        return None
+        if before > limit:
+            return None
+        text = (content.get("text", "")[:limit - before]
+                + f"\n[What this cell would {kind} beyond {limit / 2**20:g} MB was left out.]\n")
+        cut = {**msg, "msg_type": "stream", "content": {"name": content.get("name", "stdout"), "text": text}}
+        return super().output(outs, cut, None, cell_index)
 
 
 def use_warm(manager):

@@ -18,10 +18,11 @@ import threading
 
 # What the lessons import. Not fastai.tabular (it changes pandas' options), and not matplotlib's notebook backend
 # (it must meet its kernel at import).
-MODULES = ("torch", "torchvision", "fastai.vision.all", "sklearn.linear_model", "sklearn.model_selection",
-           "sklearn.calibration", "scipy.stats", "safetensors.torch", "matplotlib.pyplot", "ipykernel.ipkernel",
-           "ipykernel.zmqshell", "ipykernel.kernelapp", "IPython.core.completer", "medkit.datasets.images",
-           "medkit.datasets.tables", "medkit.exercise", "medkit.models.transfer", "medkit.report.record")
+MODULES = """torch torchvision fastai.vision.all sklearn.linear_model sklearn.model_selection sklearn.calibration
+scipy.stats safetensors.torch matplotlib.pyplot matplotlib_inline.config ipykernel.ipkernel ipykernel.zmqshell
+ipykernel.kernelapp ipykernel.debugger tornado.platform.asyncio sqlite3 IPython.core.completer IPython.core.debugger
+IPython.core.oinspect IPython.core.pylabtools IPython.extensions.storemagic medkit.datasets.images
+medkit.datasets.tables medkit.exercise medkit.models.transfer medkit.report.record""".split()
 PR_SET_PDEATHSIG = 1
 
 

@@ -151,7 +151,7 @@ def cluster(address):
         raise MedkitError("--scheduler needs Dask, which is not installed. Install it with: "
                           "pip install 'medkit-notebooks[cluster]'") from None
     try:
-        client = Client(address, timeout=10)
+        client = Client(address, timeout=5)
     except (OSError, ValueError) as error:
         raise MedkitError(f"No Dask scheduler answers at {address}: {error}") from None
     pool = client.get_executor(pure=False)

@@ -34,7 +34,8 @@ def start():
             [sys.executable, "-m", "medkit.report.forkserver", str(listener.fileno())], stdin=subprocess.PIPE,
             pass_fds=[listener.fileno()], stdout=subprocess.DEVNULL, start_new_session=True,
             env={**os.environ, **dict.fromkeys(THREADS, "1"), "MPLBACKEND": "module://matplotlib_inline.backend_inline",
-                 "JE_ARROW_MALLOC_CONF": "background_thread:false"})  # pyarrow would start a thread at import
+                 "JE_ARROW_MALLOC_CONF": "background_thread:false",  # pyarrow would start a thread at import
+                 "PYDEVD_DISABLE_FILE_VALIDATION": "1"})  # the debugger would print a warning
     os.environ[ADDRESS] = name
     atexit.register(stop, server)
     return server
