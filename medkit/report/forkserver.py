@@ -19,7 +19,7 @@ import threading
 # What the lessons import. Not fastai.tabular (it changes pandas' options), and not matplotlib's notebook backend
 # (it must meet its kernel at import).
 MODULES = """torch torchvision fastai.vision.all sklearn.linear_model sklearn.model_selection sklearn.calibration
-scipy.stats safetensors.torch matplotlib.pyplot matplotlib_inline.config ipykernel.ipkernel ipykernel.zmqshell
+scipy.stats safetensors.torch matplotlib.pyplot ipykernel.ipkernel ipykernel.zmqshell
 ipykernel.kernelapp ipykernel.debugger tornado.platform.asyncio sqlite3 IPython.core.completer IPython.core.debugger
 IPython.core.oinspect IPython.core.pylabtools IPython.extensions.storemagic medkit.datasets.images
 medkit.datasets.tables medkit.exercise medkit.models.transfer medkit.report.record""".split()
@@ -80,9 +80,12 @@ def serve(listener, wake):
 def answer(connection, selector, kernels):
     """Fork a kernel and answer with its process id, or with 0 where that is not safe; gives the request in the child."""
     connection.settimeout(10)
-    peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-    request = json.loads(connection.makefile("r").readline() or "null")
-    if not request or int.from_bytes(peer[4:8], sys.byteorder) != os.getuid():
+    peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)  # process, user, group
+    try:
+        request = json.loads(connection.makefile("r").readline())
+    except (OSError, ValueError):  # it asked for nothing, or is gone
+        return connection.close()
+    if int.from_bytes(peer[4:8], sys.byteorder) != os.getuid():
         return connection.close()
     pid = os.fork() if safe_to_fork() else None
     if pid == 0:
@@ -90,11 +93,20 @@ def answer(connection, selector, kernels):
             os.close(key.fd) if isinstance(key.fileobj, int) else key.fileobj.close()
         selector.close()
         return request
-    connection.sendall(f"{pid or 0}\n".encode())
     if pid:
+        own_group(pid)
         kernels[pid] = connection
         selector.register(connection, selectors.EVENT_READ)
+    tell(connection, pid or 0)
     return None
+
+
+def tell(connection, number):
+    """Send a number to a client, if it still listens."""
+    try:
+        connection.sendall(f"{number}\n".encode())
+    except OSError:
+        pass
 
 
 def safe_to_fork():
@@ -113,11 +125,16 @@ def reap(selector, kernels):
         kill_group(pid)
         if connection in [key.fileobj for key in selector.get_map().values()]:
             selector.unregister(connection)
-        try:
-            connection.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
-        except OSError:
-            pass  # nobody is waiting for it
+        tell(connection, os.waitstatus_to_exitcode(status))
         connection.close()
+
+
+def own_group(pid):
+    """Put a kernel at the head of a process group; parent and child both do, so that neither comes too late."""
+    try:
+        os.setpgid(pid, pid)
+    except OSError:
+        pass  # it was quicker, or has ended
 
 
 def kill_group(pid):
@@ -133,7 +150,7 @@ def become_kernel(request):
     import ctypes
 
     parent = os.getppid()
-    os.setsid()
+    own_group(0)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, signal.SIGINT):

@@ -13,12 +13,13 @@ CODE = re.compile(r"(?s)(```.*?```|`[^`\n]*`)")
 POLICY = ("default-src 'none'; img-src data:; media-src data:; font-src data:; style-src 'unsafe-inline'; "
           "base-uri 'none'; form-action 'none'")
 HIDDEN = re.compile(r"(?is)<(script|style)\b.*?(?:</\1\s*>|\Z)")  # what stands in these is not for reading
+LINK, IMAGE = re.compile(r"https?://|mailto:|#|[\w./-]+$"), re.compile("data:image/")  # nothing else is linked or shown
 TAGS = """a abbr b blockquote br caption code col colgroup dd del details div dl dt em figcaption figure h1 h2 h3 h4 h5
 h6 hr i img ins kbd li mark ol p pre progress q s samp small span strong sub summary sup table tbody td tfoot th thead
 tr u ul var wbr math menclose mfrac mi mn mo mover mpadded mphantom mroot mrow mspace msqrt mstyle msub msubsup msup
 mtable mtd mtext mtr munder munderover""".split()
 ATTRIBUTES = """abbr accent accentunder align alt border class colspan columnalign columnspacing dir display displaystyle
-fence form height href id lang linethickness lspace mathvariant max maxsize minsize movablelimits open rowspacing
+fence form height id lang linethickness lspace mathvariant max maxsize minsize movablelimits open rowspacing
 rowspan rspace scope scriptlevel separator span start stretchy style symmetric title value width xmlns""".split()
 
 
@@ -51,7 +52,9 @@ def cleaner():
     from bleach.sanitizer import Cleaner
 
     def allowed(tag, name, value):
-        return name in ATTRIBUTES or (tag == "img" and name == "src" and value.startswith("data:image/"))
+        if name in ("href", "src"):
+            return bool((LINK if tag == "a" else IMAGE).match(value))
+        return name in ATTRIBUTES
 
     return Cleaner(tags=TAGS, attributes=allowed, protocols=["http", "https", "mailto", "data"], strip=True,
                    css_sanitizer=CSSSanitizer())
