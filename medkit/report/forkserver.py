@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 import threading
+from contextlib import suppress
 
 # What the lessons import. Not fastai.tabular (it changes pandas' options), and not matplotlib's notebook backend
 # (it must meet its kernel at import).
@@ -103,10 +104,8 @@ def answer(connection, selector, kernels):
 
 def tell(connection, number):
     """Send a number to a client, if it still listens."""
-    try:
+    with suppress(OSError):
         connection.sendall(f"{number}\n".encode())
-    except OSError:
-        pass
 
 
 def safe_to_fork():
@@ -131,18 +130,14 @@ def reap(selector, kernels):
 
 def own_group(pid):
     """Put a kernel at the head of a process group; parent and child both do, so that neither comes too late."""
-    try:
+    with suppress(OSError):  # the other was quicker, or has ended
         os.setpgid(pid, pid)
-    except OSError:
-        pass  # it was quicker, or has ended
 
 
 def kill_group(pid):
     """Kill a kernel and all that it started."""
-    try:
+    with suppress(OSError):
         os.killpg(pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass
 
 
 def become_kernel(request):

@@ -2,53 +2,13 @@
 
 import base64
 import hashlib
-from functools import cache
 from html import escape
 
 from .record import spoken
-from .render import POLICY, TEMPLATES, style
+from .render import POLICY, template
 
 FEW = 20  # up to so many rows the page needs no tools
 COLUMNS = 12  # of figures; the others stand in the reports and in results.json
-HEAD = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Results</title>
-<style>{style} body {{ max-width: {width}; }} ul {{ margin: 0; padding-left: 1.1rem; }}</style>
-</head>
-<body>
-<main>
-<h1>Results</h1>
-<p>{summary}</p>
-{tools}<div class="wide">
-<table>
-<thead><tr>{columns}</tr></thead>
-<tbody>
-"""
-TOOLS = """<div id="tools" role="search" hidden>
-<label>Search (press /) <input id="find" type="search"></label>
-<label>Status <select id="status"><option value="">all</option><option>done</option><option>failed</option><option>not started</option></select></label>
-<button id="back">Previous</button> <button id="next">Next</button>
-<span id="said" role="status"></span>
-</div>
-"""
-FOOT = """</tbody>
-</table>
-</div>
-<p>The same as data: <a href="results.json">results.json</a></p>
-</main>
-{script}</body>
-</html>
-"""
-
-
-@cache
-def script():
-    """Read the script of the page about many reports."""
-    return (TEMPLATES / "table.js").read_text(encoding="utf-8")
 
 
 def page(tasks):
@@ -60,9 +20,8 @@ def page(tasks):
 
 def few(tasks, summary):
     """Give the page about a few reports: no script."""
-    columns = headings(["Notebook", "Status", "Seconds", "Key figures, with 95\N{NO-BREAK SPACE}% interval", "Parameters"])
-    head = HEAD.format(style=style(), policy=POLICY, width="70rem", summary=summary, tools="", columns=columns)
-    return head + "".join(row(t) for t in tasks) + FOOT.format(script="")
+    names = ["Notebook", "Status", "Seconds", "Key figures, with 95\N{NO-BREAK SPACE}% interval", "Parameters"]
+    return fill(names, map(row, tasks), width="70rem", summary=summary, policy=POLICY)
 
 
 def many(tasks, summary):
@@ -71,17 +30,19 @@ def many(tasks, summary):
     found = list(dict.fromkeys(name for t in tasks for name in t.figures))
     if len(found) > COLUMNS:
         summary += f" Figures shown: the first {COLUMNS} of {len(found)}."
-    columns = headings(["Notebook", "Status", "Seconds", *given, *found[:COLUMNS]])
-    digest = base64.b64encode(hashlib.sha256(script().encode()).digest()).decode()
-    head = HEAD.format(style=style(), policy=f"{POLICY}; script-src 'sha256-{digest}'", width="none", summary=summary,
-                       tools=TOOLS, columns=columns)
-    rows = (long_row(t, given, found[:COLUMNS]) for t in tasks)
-    return head + "".join(rows) + FOOT.format(script=f"<script>{script()}</script>\n")
+    summary += " In brackets: 95\N{NO-BREAK SPACE}% intervals." if found else ""
+    script, shown = template("table.js"), found[:COLUMNS]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return fill(["Notebook", "Status", "Seconds", *given, *shown], (long_row(t, given, shown) for t in tasks),
+                width="none", summary=summary, policy=f"{POLICY}; script-src 'sha256-{digest}'",
+                tools=template("tools.html"), script=f"<script>{script}</script>\n")
 
 
-def headings(names):
-    """Give the cells of a table's head."""
-    return "".join(f'<th scope="col">{escape(name)}</th>' for name in names)
+def fill(names, rows, tools="", script="", **parts):
+    """Fill in the template."""
+    columns = "".join(f'<th scope="col">{escape(name)}</th>' for name in names)
+    return template("index.html").format(columns=columns, rows="".join(rows), style=template("style.css"), tools=tools,
+                                         script=script, **parts)
 
 
 def row(task):
@@ -103,13 +64,14 @@ def figure_cell(figure):
     if figure is None:
         return "<td></td>"
     value = "" if figure["value"] is None else str(figure["value"])
-    return f'<td data-value="{escape(value)}">{escape(spoken(figure))}</td>'
+    text = spoken(figure).replace("95 % interval ", "")
+    return f'<td data-value="{escape(value)}">{escape(text)}</td>'
 
 
 def first_cells(task):
     """Give the cells that every row begins with: links, status and error, seconds."""
     name = escape(task.lesson)
-    links = (f'<a href="{escape(task.stem)}.html">{name}</a><br>(<a href="{escape(task.stem)}.ipynb">notebook</a>)'
+    links = (f'<a href="{escape(task.stem)}.html">{name}</a> (<a href="{escape(task.stem)}.ipynb">notebook</a>)'
              if task.status != "not started" else name)
     status = f'<span class="status-{task.status.split()[0]}">{task.status}</span>'
     if task.error:

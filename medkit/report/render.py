@@ -24,9 +24,9 @@ rowspan rspace scope scriptlevel separator span start stretchy style symmetric t
 
 
 @cache
-def style():
-    """Read the style sheet that the pages share."""
-    return (TEMPLATES / "style.css").read_text(encoding="utf-8")
+def template(name):
+    """Read a file that the pages are made of."""
+    return (TEMPLATES / name).read_text(encoding="utf-8")
 
 
 @cache
@@ -75,7 +75,7 @@ def page(notebook, path, task):
         if cell.cell_type == "markdown":
             cell.source = with_mathml(cell.source)
     title = notebook.metadata.get("medkit", {}).get("title", task.lesson)
-    facts = {"title": title, "error": task.error, "style": style(), "policy": POLICY}
+    facts = {"title": title, "error": task.error, "style": template("style.css"), "policy": POLICY}
     html, _ = exporter().from_notebook_node(notebook, resources={"task": facts})
     write_text(path, html)
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
 
 from .execute import rescue, run
@@ -24,13 +24,19 @@ class Worker:
         """Run a task in the process and give its facts, even where the process does not survive it."""
         if self.process is None or self.process.poll() is not None:
             self.start()
-        with self.killed_after(ordered.get("time_limit")):
-            try:
-                self.process.stdin.write(json.dumps(ordered) + "\n")
-                self.process.stdin.flush()
-                return json.loads(self.process.stdout.readline())
-            except (OSError, ValueError):  # the pipe broke, or ended
-                self.kill()
+        limit = ordered.get("time_limit")
+        timer = threading.Timer((limit or 0) + GRACE, self.kill)
+        timer.daemon = True
+        try:
+            if limit:  # in case the task's own does not end it
+                timer.start()
+            self.process.stdin.write(json.dumps(ordered) + "\n")
+            self.process.stdin.flush()
+            return json.loads(self.process.stdout.readline())
+        except (OSError, ValueError):  # the pipe broke, or ended
+            self.kill()
+        finally:
+            timer.cancel()
         reason = f"the worker process stopped (exit code {self.process.wait()})"
         return rescue(ordered, self.process.pid, reason, keep=not self.stopped)
 
@@ -41,18 +47,6 @@ class Worker:
                                         start_new_session=True)
         if self.stopped:  # meanwhile
             self.kill()
-
-    @contextmanager
-    def killed_after(self, limit):
-        """Kill the process where a task's own time limit did not end it."""
-        timer = threading.Timer((limit or 0) + GRACE, self.kill)
-        timer.daemon = True
-        if limit:
-            timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
 
     def kill(self):
         """Kill the process and what it started; warm kernels end as their connection does."""
@@ -72,15 +66,10 @@ def kill_children(pid):
     """Kill all processes that a process started."""
     import psutil
 
-    try:
-        started = psutil.Process(pid).children(recursive=True)
-    except psutil.Error:
-        return
-    for process in started:
-        try:
-            process.kill()
-        except psutil.Error:
-            pass
+    with suppress(psutil.Error):
+        for process in psutil.Process(pid).children(recursive=True):
+            with suppress(psutil.Error):
+                process.kill()
 
 
 def follow(owner):
