@@ -4,8 +4,6 @@
 nothing of papermill is imported at the top.
 """
 
-import os
-import signal
 import threading
 from functools import cache
 from importlib.metadata import EntryPoint
@@ -14,6 +12,7 @@ from time import monotonic
 
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
+from . import processes
 from .warm import KERNELS
 
 STREAM_LIMIT, OUTPUT_LIMIT = 2**20, 20 * 2**20  # characters that one cell may print, and show otherwise
@@ -97,9 +96,9 @@ class Limited:
     def watch_memory(self, manager):
         """Kill the kernel when it and what it started hold too much memory."""
         while not self.over.wait(GAP):
-            if manager.has_kernel and resident(manager.provisioner.pid) > self.memory_limit * 2**20:
+            if manager.has_kernel and processes.resident(manager.provisioner.pid) > self.memory_limit * 2**20:
                 self.excess = f"stopped at the memory limit of {self.memory_limit:g} MB"
-                return os.killpg(manager.provisioner.pgid, signal.SIGKILL)
+                return processes.kill(manager.provisioner.pid)
 
     def output(self, outs, msg, display_id, cell_index):
         """Keep an output, unless the cell has shown too much already."""
@@ -125,14 +124,3 @@ def use_warm(manager):
     known["medkit-warm"] = EntryPoint("medkit-warm", "medkit.report.warm:WarmProvisioner", "")
     manager.kernel_spec_manager = KernelSpecManager(kernel_dirs=[str(KERNELS / "kernels")])
     manager.kernel_name = "medkit-warm"
-
-
-def resident(pid):
-    """Give the memory, in bytes, that a process and those that it started hold; 0 if it is gone."""
-    import psutil
-
-    try:
-        process = psutil.Process(pid)
-        return sum(p.memory_info().rss for p in [process, *process.children(recursive=True)])
-    except psutil.Error:
-        return 0

@@ -19,7 +19,7 @@ def order(task, out, **options):
     from .plan import notebook
 
     return {"lesson": task.lesson, "parameters": task.parameters, "stem": task.stem, "key": ledger.key(task),
-            "out": str(Path(out).resolve()), "notebook": notebook(task.path), **options}
+            "out": str(Path(out).resolve()), "cwd": os.getcwd(), "notebook": notebook(task.path), **options}
 
 
 def run(ordered):
@@ -82,7 +82,7 @@ def execute(notebook, task, path, options):
     try:
         papermill.execute_notebook(notebook, escaped, task.parameters, engine_name="warm", kernel_name="python3",
                                    progress_bar={"desc": task.stem, "unit": "cell"} if options.get("bar") else False,
-                                   cwd=str(Path.cwd()), extra_arguments=["--log-level=ERROR"], **limits)
+                                   cwd=options["cwd"], extra_arguments=["--log-level=ERROR"], **limits)
     except papermill.PapermillExecutionError as error:
         return f"cell {error.exec_count}: {error.ename}: {error.evalue}"
     except (LimitError, TimeoutError) as error:

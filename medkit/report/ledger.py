@@ -9,6 +9,7 @@ import json
 import os
 from contextlib import contextmanager
 from functools import cache
+from itertools import islice
 from pathlib import Path
 
 import medkit
@@ -17,6 +18,8 @@ from .. import catalog, fetch
 from ..errors import MedkitError
 from .plan import notebook
 from .record import PROVENANCE, outputs_of
+
+MOST = 200_000  # entries of a folder that are looked at
 
 
 def key(task):
@@ -46,7 +49,7 @@ def fingerprint(name):
         path = Path(name)
         if path.is_file():
             return fetch.checksum(path)
-        found = sorted(p for p in path.rglob("*") if p.is_file()) if name and path.is_dir() else []
+        found = sorted(p for p in islice(path.rglob("*"), MOST) if p.is_file()) if name and path.is_dir() else []
         facts = [(str(p.relative_to(path)), p.stat().st_size, p.stat().st_mtime_ns) for p in found]
     except (OSError, ValueError):
         return ""
@@ -95,9 +98,11 @@ def locked(out):
         fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except ImportError:  # Windows has no such lock
         folder = None
-    except OSError:
+    except BlockingIOError:
         os.close(folder)
         raise MedkitError(f"Another run is writing in {out}. Wait for it, or choose another folder.") from None
+    except OSError:  # a network drive that knows no locks
+        pass
     try:
         for left in Path(out).glob(".*.part.*"):
             left.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import itertools
 import json
+import math
 import re
 from dataclasses import dataclass, field
 from functools import cache
@@ -12,6 +13,8 @@ from pathlib import Path
 from .. import lessons
 from ..errors import MedkitError
 from . import parameters
+
+MOST = 1_000_000  # reports of one grid
 
 
 @dataclass
@@ -101,7 +104,7 @@ def grid(path):
 
     try:
         axes = yaml.safe_load(text_of(path))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a ValueError: the 31st of February
         raise MedkitError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(axes, dict) or not all(isinstance(k, str) for k in axes) or not axes:
         raise MedkitError(f"{path}: a grid is lines such as 'seed: [0, 1, 2]': a parameter and its values.")
@@ -110,6 +113,8 @@ def grid(path):
         raise MedkitError(f"{path}: the values of a grid are single words and numbers, as in 'seed: [0, 1, 2]'.")
     if not all(values):
         raise MedkitError(f"{path}: a parameter has no values, so there is nothing to run.")
+    if math.prod(map(len, values)) > MOST:
+        raise MedkitError(f"{path} asks for {math.prod(map(len, values)):,} reports; more than {MOST:,} are not planned.")
     return [(str(path), dict(zip(axes, one))) for one in itertools.product(*values)]
 
 

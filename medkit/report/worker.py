@@ -6,9 +6,9 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
 from pathlib import Path
 
+from . import processes
 from .execute import rescue, run
 
 GRACE = 60  # seconds beyond a task's own time limit before its worker is killed
@@ -51,8 +51,7 @@ class Worker:
     def kill(self):
         """Kill the process and what it started; warm kernels end as their connection does."""
         if self.process and self.process.poll() is None:
-            kill_children(self.process.pid)
-            self.process.kill()
+            processes.kill(self.process.pid)
 
     def stop(self):
         """End the process for good; the task that it has in hand counts as not started."""
@@ -62,21 +61,11 @@ class Worker:
             self.process.wait()
 
 
-def kill_children(pid):
-    """Kill all processes that a process started."""
-    import psutil
-
-    with suppress(psutil.Error):
-        for process in psutil.Process(pid).children(recursive=True):
-            with suppress(psutil.Error):
-                process.kill()
-
-
 def follow(owner):
     """End this process, its kernel and its half-written files when the process that started it is gone."""
     while os.getppid() == owner:
         time.sleep(0.3)
-    kill_children(os.getpid())
+    processes.kill(os.getpid(), itself=False)
     for left in Path(current.get("out", os.devnull)).glob(f".{os.getpid()}.part.*"):
         left.unlink(missing_ok=True)
     os._exit(1)

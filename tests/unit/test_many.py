@@ -11,6 +11,8 @@ from pathlib import Path
 import nbformat
 import psutil
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from medkit.errors import MedkitError
 from medkit.report import index, ledger, plan
@@ -30,9 +32,10 @@ if how == "error" and first:
     raise ValueError("once")
 if how == "hang" and first:
     while True:
-        pass
+        time.sleep(0.01)
 if how == "memory" and first:
-    held = [b"x" * 2**20 for _ in range(3000)]
+    held = [b"x" * 2**20 for _ in range(900)]
+    time.sleep(60)
 if how == "print":
     for _ in range(1000):
         print("y" * 10**5)
@@ -95,22 +98,22 @@ def runs(folder):
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_every_task_is_accounted_for_under_fire_and_a_second_run_does_exactly_the_rest(desk):
     (desk / "t.csv").write_text(TABLE)
-    words = ["--for-each", "t.csv", "--jobs", "2", "--time-limit", "8", "--memory-limit", "1000"]
-    done = subprocess.run(command(*words), capture_output=True, text=True, timeout=120)
+    words = ["--for-each", "t.csv", "--jobs", "2", "--time-limit", "12", "--memory-limit", "600"]
+    done = subprocess.run(command(*words), capture_output=True, text=True, timeout=240)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     found = results(desk / "out")
     assert {k: r["status"] for k, r in found.items()} == {
         1: "done", 2: "failed", 3: "failed", 4: "failed", 5: "failed", 6: "failed", 7: "done", 8: "done"}
     for seed, text in {2: "cell 5: the kernel stopped", 3: "the worker process stopped (exit code -9)",
-                       4: "cell 5: ValueError: once", 5: "cell 5: stopped at the time limit of 8 s",
-                       6: "cell 5: stopped at the memory limit of 1000 MB"}.items():
+                       4: "cell 5: ValueError: once", 5: "cell 5: stopped at the time limit of 12 s",
+                       6: "cell 5: stopped at the memory limit of 600 MB"}.items():
         assert text in found[seed]["error"]
         kept = next((desk / "out").glob(f"*seed={seed}-*.html")).read_text()
         assert f"so far {seed}" in kept and 'role="alert"' in kept
     printed = next((desk / "out").glob("*how=print*.html")).read_text()
     assert "beyond 1 MB was left out" in printed and 1e6 < len(printed) < 2e6
     before = runs(desk)
-    done = subprocess.run(command(*words), capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command(*words), capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stdout
     assert {r["status"] for r in results(desk / "out").values()} == {"done"}
     again = {name for name, times in runs(desk).items() if times > before[name]}
@@ -133,7 +136,7 @@ def test_a_run_that_is_stopped_leaves_a_clean_state_and_goes_on(desk, number):
     ready, found = finished(desk / "out"), results(desk / "out")
     assert 1 <= len(ready) < 4 and sum(r["status"] == "done" for r in found.values()) <= len(ready)
     before = runs(desk)
-    assert subprocess.run(command("--grid", "grid.yaml", "--jobs", "2"), capture_output=True, timeout=60).returncode == 0
+    assert subprocess.run(command("--grid", "grid.yaml", "--jobs", "2"), capture_output=True, timeout=240).returncode == 0
     assert {r["status"] for r in results(desk / "out").values()} == {"done"} and strays(desk) == []
     again = {name for name, times in runs(desk).items() if times > before.get(name, 0)}
     assert again == {f"slow{k}" for k in range(1, 5) if not any(f"seed={k}-" in stem for stem in ready)}
@@ -168,7 +171,7 @@ def test_a_full_disk_fails_the_task_and_leaves_nothing_half_written(desk):
            "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\nfrom medkit import cli\ncli.main()"
     (desk / "t.csv").write_text("how,seed\nwell,1\nprint,2\nwell,3\n")
     words = command("--for-each", "t.csv", "--jobs", "3")[3:]
-    done = subprocess.run([sys.executable, "-c", text, *words], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", text, *words], capture_output=True, text=True, timeout=240)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     found = results(desk / "out")
     assert [r["status"] for r in found.values()] == ["done", "failed", "done"] and "Cannot write" in found[2]["error"]
@@ -216,6 +219,27 @@ def test_a_table_that_does_not_fit(desk, text, message):
     with pytest.raises(MedkitError, match=message):
         run(["report.ipynb"], {}, "out", False, plan.table("t.csv"))
     assert not (desk / "out").exists()
+
+
+PIECES = st.lists(st.sampled_from(["seed", "how", ": ", "[", "]", "{", "}", "1", "x", ",", "\n", "- ", "&a ", "*a", "'", '"',
+                                   "!!python/object/apply:os.abort []", "\t", "\0", "\r", "2020-02-31", "? ", "|", "0x"]))
+
+
+@settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.one_of(st.binary(), PIECES.map(lambda p: "".join(p).encode()), st.text().map(lambda t: t.encode("utf-8"))),
+       st.sampled_from([plan.grid, plan.table]))
+def test_a_broken_grid_or_table_gets_one_clear_message(desk, content, read):
+    (desk / "broken").write_bytes(content)
+    try:
+        plan.plan(["report.ipynb"], {}, read("broken"))
+    except MedkitError as error:
+        assert "broken" in str(error) and len(str(error)) < 2000
+
+
+def test_a_grid_that_is_far_too_large(desk):
+    (desk / "g.yaml").write_text("".join(f"a{k}: [1, 2, 3, 4, 5, 6, 7, 8]\n" for k in range(30)))
+    with pytest.raises(MedkitError, match="more than 1,000,000 are not planned"):
+        plan.grid("g.yaml")
 
 
 def test_the_plan_of_many_names_each_task_once(desk):

@@ -76,11 +76,10 @@ def text(notebook):
     return "".join(o.text for o in notebook.cells[-1].outputs if o.output_type == "stream")
 
 
-@pytest.mark.parametrize("threads", ["1", "2"])
-def test_outputs_equal_those_of_plain_papermill_cell_by_cell(server, desk, threads, monkeypatch):
+def test_outputs_equal_those_of_plain_papermill_cell_by_cell(server, desk, monkeypatch):
     import papermill
 
-    monkeypatch.setenv("OMP_NUM_THREADS", threads)
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")  # the parent has one
     facts, made = run(desk, CELLS, {"seed": 3}, warm=True)
     assert "ZeroDivisionError" in facts["error"]
     with pytest.raises(papermill.PapermillExecutionError):
@@ -113,7 +112,7 @@ def test_each_kernel_throws_its_own_dice_in_its_own_process(server, desk):
     wait_for(lambda: server.children() == [])
 
 
-def wait_for(happened, seconds=10):
+def wait_for(happened, seconds=30):
     """Wait until something has happened."""
     end = time.monotonic() + seconds
     while not happened():
