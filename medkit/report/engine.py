@@ -1,7 +1,7 @@
 """The papermill engine `warm`: kernels that are forked with the libraries loaded, and limits on each report.
 
 `papermill --engine warm in.ipynb out.ipynb`. Papermill loads this module while it is itself being imported, so
-nothing of papermill is imported at the top.
+nothing of papermill is imported at the top, and the engine's class is made when it is asked for.
 """
 
 import threading
@@ -23,28 +23,16 @@ class LimitError(Exception):
     """A report was stopped because it took too long or too much memory."""
 
 
-class WarmEngine:
-    """What papermill asks of an engine. Options: `warm` (default yes), `time_limit` (s), `memory_limit` (MB)."""
-
-    @staticmethod
-    def execute_notebook(nb, kernel_name, **options):
-        """Execute a notebook."""
-        return engine().execute_notebook(nb, kernel_name, **options)
-
-    @staticmethod
-    def nb_kernel_name(nb, name=None):
-        """Give the name of the notebook's kernel."""
-        return engine().nb_kernel_name(nb, name)
-
-    @staticmethod
-    def nb_language(nb, language=None):
-        """Give the notebook's language."""
-        return engine().nb_language(nb, language)
+def __getattr__(name):
+    """Give `WarmEngine`, made when it is first asked for."""
+    if name == "WarmEngine":
+        return engine()
+    raise AttributeError(name)
 
 
 @cache
 def engine():
-    """Make the engine from papermill's own engine and client."""
+    """Make the engine from papermill's. Options: `warm` (default yes), `time_limit` (s), `memory_limit` (MB)."""
     from papermill.clientwrap import PapermillNotebookClient
     from papermill.engines import NBClientEngine
 

@@ -1,8 +1,8 @@
 """The parent of warm kernels: it imports the heavy libraries once, then forks one kernel per request (Linux).
 
-`python -m medkit.report.forkserver FD`, where FD is a listening Unix socket. A request is one line of JSON; its
-connection then stands for the kernel: it carries the exit code back, and closing it ends the kernel. When standard
-input closes, the owner is gone: all kernels are killed and the parent ends.
+`python -m medkit.report.forkserver FD`, where FD is a listening Unix socket. A request is one line of JSON. Each is
+served by a fork, the guard, that forks the kernel, waits for it, and sends its exit code back. The guard kills the
+kernel and all that it started when the connection closes, or when standard input does: then the owner is gone.
 """
 
 import atexit
@@ -10,7 +10,7 @@ import importlib
 import json
 import os
 import random
-import selectors
+import select
 import signal
 import socket
 import sys
@@ -25,6 +25,7 @@ ipykernel.kernelapp ipykernel.debugger tornado.platform.asyncio sqlite3 IPython.
 IPython.core.oinspect IPython.core.pylabtools IPython.extensions.storemagic medkit.datasets.images
 medkit.datasets.tables medkit.exercise medkit.models.transfer medkit.report.record""".split()
 PR_SET_PDEATHSIG = 1
+OWNER = 0  # standard input: nothing comes, but it closes
 
 
 def main(listening):
@@ -33,11 +34,8 @@ def main(listening):
         importlib.import_module(name)
     draw_once()
     sys.path.pop(0)  # where the owner stood; a kernel starts with its own folder
-    wake, woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the owner's to handle
-    signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
-    become_kernel(serve(socket.socket(fileno=listening), wake))
+    become_kernel(serve(socket.socket(fileno=listening)))
 
 
 def draw_once():
@@ -55,89 +53,43 @@ def draw_once():
     gc.freeze()
 
 
-def serve(listener, wake):
-    """Answer requests and report ends; returns in a child alone, with the request to serve there."""
-    selector, kernels = selectors.DefaultSelector(), {}  # kernels: process id -> its connection
-    for source in (listener, sys.stdin.fileno(), wake):
-        selector.register(source, selectors.EVENT_READ)
+def serve(listener):
+    """Fork a guard for each connection; returns in a kernel alone, with the request to serve there."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # guards leave nothing to collect
     while True:
-        for key, _ in selector.select():
-            if key.fileobj is listener:
-                request = answer(listener.accept()[0], selector, kernels)
-                if request:
-                    return request
-            elif key.fd == sys.stdin.fileno():
-                for pid in kernels:
-                    kill_group(pid)
-                sys.exit(0)
-            elif key.fd == wake:
-                os.read(wake, 4096)
-                reap(selector, kernels)
-            elif pid := next((p for p, connection in kernels.items() if connection is key.fileobj), None):
-                kill_group(pid)  # its client closed the connection, or ended
-                selector.unregister(key.fileobj)
-
-
-def answer(connection, selector, kernels):
-    """Fork a kernel and answer with its process id, or with 0 where that is not safe; gives the request in the child."""
-    connection.settimeout(10)
-    peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)  # process, user, group
-    try:
-        request = json.loads(connection.makefile("r").readline())
-    except (OSError, ValueError):  # it asked for nothing, or is gone
-        return connection.close()
-    if int.from_bytes(peer[4:8], sys.byteorder) != os.getuid():
-        return connection.close()
-    pid = os.fork() if safe_to_fork() else None
-    if pid == 0:
-        for key in list(selector.get_map().values()):
-            os.close(key.fd) if isinstance(key.fileobj, int) else key.fileobj.close()
-        selector.close()
-        return request
-    if pid:
-        own_group(pid)
-        kernels[pid] = connection
-        selector.register(connection, selectors.EVENT_READ)
-    tell(connection, pid or 0)
-    return None
-
-
-def tell(connection, number):
-    """Send a number to a client, if it still listens."""
-    with suppress(OSError):
-        connection.sendall(f"{number}\n".encode())
+        if OWNER in select.select([listener, OWNER], [], [])[0]:
+            sys.exit()
+        with listener.accept()[0] as connection:
+            if safe_to_fork() and os.fork() == 0:
+                listener.close()
+                return guard(connection)
 
 
 def safe_to_fork():
     """Say whether this process has one thread and no CUDA context: a fork of others hangs or breaks."""
-    torch = sys.modules["torch"]
-    return len(os.listdir("/proc/self/task")) == 1 and not torch.cuda.is_initialized()
+    return len(os.listdir("/proc/self/task")) == 1 and not sys.modules["torch"].cuda.is_initialized()
 
 
-def reap(selector, kernels):
-    """Report the exit code of each kernel that ended, and end what it left running."""
-    while kernels:
-        pid, status = os.waitpid(-1, os.WNOHANG)
-        if not pid:
-            return
-        connection = kernels.pop(pid)
-        kill_group(pid)
-        if connection in [key.fileobj for key in selector.get_map().values()]:
-            selector.unregister(connection)
-        tell(connection, os.waitstatus_to_exitcode(status))
-        connection.close()
-
-
-def own_group(pid):
-    """Put a kernel at the head of a process group; parent and child both do, so that neither comes too late."""
-    with suppress(OSError):  # the other was quicker, or has ended
+def guard(connection):
+    """Fork the kernel that a client asks for, and see to its end; returns in the kernel alone, with the request."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)  # process, user, group
+    if int.from_bytes(peer[4:8], sys.byteorder) != os.getuid():
+        os._exit(1)
+    request = json.loads(connection.makefile("r").readline())
+    pid = os.fork()
+    if pid == 0:
+        return request
+    with suppress(OSError):  # the kernel does it too: neither must come too late
         os.setpgid(pid, pid)
-
-
-def kill_group(pid):
-    """Kill a kernel and all that it started."""
+    connection.sendall(f"{pid}\n".encode())
+    select.select([connection, OWNER, os.pidfd_open(pid)], [], [])
     with suppress(OSError):
         os.killpg(pid, signal.SIGKILL)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    with suppress(OSError):  # perhaps nobody waits for it
+        connection.sendall(f"{code}\n".encode())
+    os._exit(0)
 
 
 def become_kernel(request):
@@ -145,11 +97,10 @@ def become_kernel(request):
     import ctypes
 
     parent = os.getppid()
-    own_group(0)
+    with suppress(OSError):
+        os.setpgid(0, 0)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    signal.set_wakeup_fd(-1)
-    for number in (signal.SIGCHLD, signal.SIGINT):
-        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     nothing = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):  # what a kernel prints reaches its notebook, not the owner's terminal
         os.dup2(nothing, stream)

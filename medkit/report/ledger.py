@@ -14,10 +14,9 @@ from pathlib import Path
 
 import medkit
 
-from .. import catalog, fetch
+from .. import fetch
 from ..errors import MedkitError
 from .plan import notebook
-from .record import PROVENANCE, outputs_of
 
 MOST = 200_000  # entries of a folder that are looked at
 
@@ -31,9 +30,9 @@ def key(task):
 
 @cache
 def code():
-    """Give a checksum of medkit's own code."""
-    folder = Path(medkit.__file__).parent
-    return hashlib.sha256(b"".join(p.read_bytes() for p in sorted(folder.rglob("*.py")))).hexdigest()
+    """Give a checksum of medkit's own files: its code, and the catalog with the checksums of all data sets."""
+    files = sorted(p for p in Path(medkit.__file__).parent.rglob("*.*") if p.is_file() and p.suffix != ".pyc")
+    return hashlib.sha256(b"".join(p.read_bytes() for p in files)).hexdigest()
 
 
 @cache
@@ -59,8 +58,7 @@ def fingerprint(name):
 def stamp(task, made, digest):
     """Write into a finished notebook what it was made from, and what came of it."""
     facts = {k: getattr(task, k) for k in ("status", "seconds", "error", "figures", "warnings")}
-    data = next(outputs_of(made, PROVENANCE), {}).get("data", {})
-    made.metadata.setdefault("medkit", {})["task"] = {**facts, "key": digest, "data": dict(data)}
+    made.metadata.setdefault("medkit", {})["task"] = {**facts, "key": digest}
 
 
 def restore(task, out, digest):
@@ -68,24 +66,13 @@ def restore(task, out, digest):
     try:
         text = (Path(out) / f"{task.stem}.ipynb").read_text(encoding="utf-8")
         facts = json.loads(text)["metadata"]["medkit"]["task"]
-        fits = facts["key"] == digest and facts["status"] == "done" and (Path(out) / f"{task.stem}.html").exists()
-        if not fits or any(known(name) not in (was, "") for name, was in facts["data"].items()):
+        if facts["key"] != digest or facts["status"] != "done" or not (Path(out) / f"{task.stem}.html").exists():
             return False
     except (OSError, ValueError, KeyError, TypeError):
         return False
     for name in ("status", "seconds", "error", "figures", "warnings"):
         setattr(task, name, facts[name])
     return True
-
-
-@cache
-def known(name):
-    """Give today's checksum of a data file that a report read ("<data set>/<file>"), or "" where none can be had."""
-    dataset, _, file = name.partition("/")
-    try:
-        return fetch.known_hash(dataset, file) if dataset in catalog.cards() else ""
-    except MedkitError:
-        return ""
 
 
 @contextmanager

@@ -20,7 +20,11 @@ KERNELS = Path(__file__).parent / "jupyter"  # holds kernels/medkit-warm/kernel.
 
 
 def can_fork():
-    """Say whether this system can fork a process that has loaded PyTorch (macOS and Windows cannot)."""
+    """Say whether this system can fork a process that has loaded PyTorch, and watch it: Linux from 5.3 on."""
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except (AttributeError, OSError):
+        return False
     return sys.platform == "linux"
 
 
@@ -94,14 +98,6 @@ class Forked:
         """Signal the kernel alone, if it still runs."""
         if self.poll() is None:
             os.kill(self.pid, number)
-
-    def kill(self):
-        """Kill the kernel."""
-        self.send_signal(signal.SIGKILL)
-
-    def terminate(self):
-        """Ask the kernel to end."""
-        self.send_signal(signal.SIGTERM)
 
 
 class WarmProvisioner(LocalProvisioner):
