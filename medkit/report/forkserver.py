@@ -6,6 +6,7 @@ kernel and all that it started when the connection closes, or when standard inpu
 """
 
 import atexit
+import builtins
 import importlib
 import json
 import os
@@ -30,12 +31,18 @@ OWNER = 0  # standard input: nothing comes, but it closes
 
 def main(listening):
     """Serve until the owner is gone; in a forked child, become its kernel."""
+    builtins.get_ipython = ZMQInteractiveShell
     for name in MODULES:
         importlib.import_module(name)
+    del builtins.get_ipython
     draw_once()
     sys.path.pop(0)  # where the owner stood; a kernel starts with its own folder
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the owner's to handle
     become_kernel(serve(socket.socket(fileno=listening)))
+
+
+class ZMQInteractiveShell:
+    """Stands in for a kernel's shell, by its name, while libraries that ask where they are (fastai) are imported."""
 
 
 def draw_once():
