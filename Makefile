@@ -15,7 +15,7 @@ run: .venv/ready
 	@$(BIN)/medkit run --out $(OUT)
 
 test: .venv/ready
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests notebooks/*.ipynb --nbval-lax -n 2 --dist loadfile
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests notebooks/*.ipynb --nbval-lax --nbval-kernel-name medkit-warm -n 2 --dist loadfile
 
 lab: .venv/ready
 	@$(BIN)/python -m medkit.copies notebooks/exercises my-notebooks
@@ -27,5 +27,5 @@ build: .venv/ready
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info[:2] == (3, 11) else "Python 3.11 is needed: make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]' -c constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,cluster]' -c constraints.txt
 	@touch $@

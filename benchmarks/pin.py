@@ -29,7 +29,7 @@ def needed(name, extras, seen):
 def main():
     """Collect and write."""
     seen = set()
-    needed(ROOT, frozenset({"test"}), seen)
+    needed(ROOT, frozenset({"test", "cluster"}), seen)
     names = sorted({name for name, _ in seen} - {ROOT})
     lines = []
     for name in names:

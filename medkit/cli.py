@@ -20,6 +20,14 @@ app.add_typer(data, name="data")
 Lessons = Annotated[Optional[list[str]], typer.Argument(help="Numbers or names; none means all. See: medkit list")]
 Given = Annotated[list[str], typer.Option("--param", "-p", metavar="NAME=VALUE", help="A parameter; may be repeated.")]
 Out = Annotated[Optional[Path], typer.Option(help="Folder for the pages. Default: reports/<date and time>.")]
+Grid = Annotated[Optional[Path], typer.Option(help="Many: a YAML file of lists, such as 'seed: [0, 1]'; every combination.")]
+Each = Annotated[Optional[Path], typer.Option(help="Many: a CSV file; a column each parameter, a report each row.")]
+Jobs = Annotated[int, typer.Option(min=1, help="How many at once on this machine.")]
+Scheduler = Annotated[Optional[str], typer.Option(help="A Dask cluster's address, tcp://HOST:PORT; it runs them instead.")]
+Engine = Annotated[Optional[str], typer.Option(help="warm (libraries loaded once; the default for several) or plain.")]
+TimeLimit = Annotated[Optional[float], typer.Option(min=0.1, metavar="SECONDS", help="Stop a report after so long.")]
+MemoryLimit = Annotated[Optional[float], typer.Option(min=1, metavar="MB", help="Stop a report that holds more.")]
+Again = Annotated[bool, typer.Option("--again", help="Also run what the folder holds already.")]
 Name = Annotated[str, typer.Argument(metavar="DATASET", help="The data set's id. See: medkit data list")]
 
 
@@ -82,23 +90,52 @@ def show_parameters(lessons):
 
 
 @app.command()
-def run(words: Lessons = None, param: Given = [], out: Out = None):
+def run(words: Lessons = None, param: Given = [], out: Out = None, grid: Grid = None, for_each: Each = None,
+        jobs: Jobs = 1, scheduler: Scheduler = None, engine: Engine = None, time_limit: TimeLimit = None,
+        memory_limit: MemoryLimit = None, again: Again = False):
     """Run lessons as reports, and write one page about all of them.
 
     Example: medkit run 3 -p dataset=pneumoniamnist -p seed=1 --out my-report
 
-    Exit code: 0 if all are done, 1 if one failed, 2 for a wrong lesson or parameter.
+    Example: medkit run my_report.ipynb --for-each patients.csv --jobs 2 --out patients
+
+    A second run into the same folder does only what is missing, failed or changed.
+
+    Exit code: 0 if all are done, 1 if one failed, 2 for a wrong lesson or parameter, 130 if it was interrupted.
     """
     from datetime import datetime
 
-    out = out or Path("reports") / datetime.now().strftime("%Y-%m-%d_%H%M%S")
-    from .report.run import run as run_tasks
+    from .report import plan, run as runner
 
-    tasks = run_tasks(words or [], pairs(param), out)
-    for task in tasks:
-        print(f"{task.lesson}: {task.status} in {task.seconds:.0f} s" + (f" - {task.error}" if task.error else ""))
-    print(f"\nOpen {Path(out).resolve() / 'index.html'}")
+    out = out or Path("reports") / datetime.now().strftime("%Y-%m-%d_%H%M%S")
+    rows = cross(plan.grid(grid) if grid else None, plan.table(for_each) if for_each else None)
+    try:
+        tasks = runner.run(words or [], pairs(param), out, True, rows, jobs, scheduler, engine, again, time_limit,
+                           memory_limit)
+    except KeyboardInterrupt:
+        print(f"\nInterrupted. What was finished is in {out}; the same command with --out {out} does the rest.",
+              file=sys.stderr)
+        raise typer.Exit(130) from None
+    tell(tasks, out)
     raise typer.Exit(int(any(t.status == "failed" for t in tasks)))
+
+
+def cross(first, second):
+    """Combine each row of a grid with each row of a table."""
+    if first is None or second is None:
+        return first or second
+    return [(f"{a} with {b}", {**x, **y}) for a, x in first for b, y in second]
+
+
+def tell(tasks, out):
+    """Print how tasks ended: each of a few; of many, how many, and the first that failed."""
+    few = len(tasks) <= 20
+    for task in tasks if few else [t for t in tasks if t.status == "failed"][:10]:
+        time = f" in {task.seconds:.0f} s" if task.seconds is not None else ""
+        print(f"{task.lesson if few else task.stem}: {task.status}{time}" + (f" - {task.error}" if task.error else ""))
+    if not few:
+        print(", ".join(f"{sum(t.status == s for t in tasks)} {s}" for s in ("done", "failed", "not started")))
+    print(f"\nOpen {Path(out).resolve() / 'index.html'}")
 
 
 def pairs(given):

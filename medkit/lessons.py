@@ -37,7 +37,9 @@ def sources():
 
 
 def find(word):
-    """Find a lesson by number ("3"), name ("03_cnn_diagnosis") or topic ("cnn_diagnosis")."""
+    """Find a lesson by number ("3"), name ("03_cnn_diagnosis") or topic ("cnn_diagnosis"), or any notebook by path."""
+    if word.endswith((".ipynb", ".py")) and Path(word).is_file():
+        return Path(word).resolve()
     for path in sources():
         number, topic = path.stem.split("_", 1)
         if word in (path.stem, topic) or (word.isdigit() and int(word) == int(number)):
@@ -50,7 +52,7 @@ def read(path):
     """Read a source as a notebook, with the facts of its head in `metadata.medkit`."""
     import jupytext
 
-    return jupytext.read(path, fmt="py:percent")
+    return jupytext.read(path, fmt="ipynb" if path.suffix == ".ipynb" else "py:percent")
 
 
 def facts(path):

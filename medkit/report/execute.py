@@ -1,89 +1,107 @@
-"""Run one lesson with parameters, and say how it ended."""
+"""Run one task, and say how it ended."""
 
+import json
+import os
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from .. import lessons
+from ..errors import MedkitError
 from ..files import written_whole
-from . import parameters, render
+from . import ledger, render
+from .plan import Task
 from .record import drop_progress, figures
 
-
-@dataclass
-class Task:
-    """One lesson to run with one set of parameters, and what came of it."""
-
-    lesson: str
-    parameters: dict
-    stem: str  # the name of its files
-    status: str = "not started"
-    seconds: float | None = None
-    error: str | None = None
-    figures: dict = field(default_factory=dict)
-    warnings: int = 0  # lines on standard error
-
-    def result(self):
-        """Give the entry of `results.json`."""
-        return {"notebook": self.lesson, "parameters": self.parameters, "status": self.status,
-                "seconds": self.seconds, "error": self.error, "figures": self.figures}
+FACTS = ("status", "seconds", "error", "figures", "warnings")
 
 
-def plan(words, given):
-    """Make the tasks of a run, after checking lessons and parameters.
+def order(task, out, **options):
+    """Write down a task so that another process, here or elsewhere, can run it: plain JSON."""
+    from .plan import notebook
 
-    Parameters
-    ----------
-    words : list of str
-        Lessons by number or name; empty means all.
-    given : dict
-        Parameters for each of them; with several lessons, each takes those that it knows,
-        and at least one lesson must know each.
-    """
-    paths = [lessons.find(w) for w in words] or lessons.sources()
-    known = {p: parameters.read(lessons.compose(p, "report")) for p in paths}
-    everything = {name: found for one in known.values() for name, found in one.items()}
-    parameters.check(given, everything, ", ".join(p.stem for p in paths))
-    return [Task(p.stem, parameters.check({k: v for k, v in given.items() if k in known[p]}, known[p], p.stem), p.stem)
-            for p in paths]
+    return {"lesson": task.lesson, "parameters": task.parameters, "stem": task.stem, "key": ledger.key(task),
+            "out": str(Path(out).resolve()), "cwd": os.getcwd(), "notebook": notebook(task.path), **options}
 
 
-def run(task, out, progress=True):
-    """Run a task: writes `<stem>.ipynb` and `<stem>.html` in `out`, whole, and fills in the task."""
+def run(ordered):
+    """Run an ordered task: writes `<stem>.html` and `<stem>.ipynb`, whole, and gives what came of it."""
+    import nbformat
+
     start = time.perf_counter()
-    notebook = lessons.compose(lessons.find(task.lesson), "report")
-    with written_whole(Path(out) / f"{task.stem}.ipynb") as aside:
-        task.error = execute(notebook, task, aside, progress)
-        notebook = tidy(aside)
+    task = Task(ordered["lesson"], ordered["parameters"], ordered["stem"])
+    try:
+        with written_whole(Path(ordered["out"]) / f"{task.stem}.ipynb") as aside:
+            task.error = execute(nbformat.from_dict(ordered["notebook"]), task, aside, ordered)
+            finish(task, aside, ordered, start)
+    except MedkitError as error:  # the disk is full, the folder cannot be written
+        task.status, task.error = "failed", str(error)
+    except Exception as error:  # whatever else it was, the other tasks go on
+        task.status, task.error = "failed", f"{type(error).__name__}: {error}"
+    return {name: getattr(task, name) for name in FACTS}
+
+
+def finish(task, aside, ordered, start):
+    """Fill in the task, render its page, and stamp its notebook: the last step before it is renamed."""
+    import nbformat
+
+    made = drop_progress(nbformat.read(str(aside), as_version=4))
     task.seconds = round(time.perf_counter() - start, 1)
     task.status = "failed" if task.error else "done"
-    task.figures, task.warnings = figures(notebook), stderr_lines(notebook)
-    render.page(notebook, Path(out) / f"{task.stem}.html", task)
+    task.figures, task.warnings = figures(made), stderr_lines(made)
+    ledger.stamp(task, made, ordered["key"])
+    nbformat.write(made, str(aside))
+    render.page(made, Path(ordered["out"]) / f"{task.stem}.html", task)
 
 
-def execute(notebook, task, path, progress):
+def rescue(ordered, pid, reason, keep=True):
+    """Put away what a killed process left half written of its task, or keep it as a failed report; gives the facts."""
+    task = Task(ordered["lesson"], ordered["parameters"], ordered["stem"], status="failed", error=reason)
+    out = Path(ordered["out"])
+    aside = out / f".{pid}.part.{task.stem}.ipynb"
+    try:
+        if keep:
+            task.error = f"cell {reached(notebook_at(aside))}: {reason}"
+            finish(task, aside, ordered, time.perf_counter())
+            os.replace(aside, out / f"{task.stem}.ipynb")
+    except (OSError, ValueError, MedkitError):
+        pass  # too little was written to show it
+    for left in out.glob(f".{pid}.part.*"):
+        left.unlink(missing_ok=True)
+    return {name: getattr(task, name) for name in FACTS} | {"seconds": None}
+
+
+def execute(notebook, task, path, options):
     """Run a notebook through papermill, saving to `path` as it goes; give the error's text, or None."""
     import papermill
+    from papermill.engines import papermill_engines
 
-    label = {"desc": task.stem, "unit": "cell"} if progress else False
+    from .engine import LimitError, WarmEngine
+
+    papermill_engines.register("warm", WarmEngine)  # the entry point does it too, where medkit is installed
+    limits = {name: options.get(name) for name in ("time_limit", "memory_limit", "warm")}
+    escaped = str(path).replace("{", "{{").replace("}", "}}")  # papermill fills in parameters
     try:
-        papermill.execute_notebook(notebook, str(path), task.parameters, kernel_name="python3",
-                                   progress_bar=label, cwd=str(Path.cwd()),
-                                   extra_arguments=["--log-level=ERROR"])
+        papermill.execute_notebook(notebook, escaped, task.parameters, engine_name="warm", kernel_name="python3",
+                                   progress_bar={"desc": task.stem, "unit": "cell"} if options.get("bar") else False,
+                                   cwd=options["cwd"], extra_arguments=["--log-level=ERROR"], **limits)
     except papermill.PapermillExecutionError as error:
         return f"cell {error.exec_count}: {error.ename}: {error.evalue}"
+    except (LimitError, TimeoutError) as error:
+        return f"cell {reached(notebook_at(path))}: {error}"
     except RuntimeError as error:  # nbclient's word for a kernel that died
-        return f"the kernel stopped: {error}"
+        return f"cell {reached(notebook_at(path))}: the kernel stopped: {error}"
     return None
 
 
-def tidy(path):
-    """Take the progress bars out of the notebook that papermill saved, and give it."""
-    import nbformat
+def notebook_at(path):
+    """Read the notebook that papermill saved, as plain JSON."""
+    return json.loads(Path(path).read_text(encoding="utf-8"))
 
-    notebook = drop_progress(nbformat.read(str(path), as_version=4))
-    nbformat.write(notebook, str(path))
-    return notebook
+
+def reached(made):
+    """Count the code cells up to the last that papermill started."""
+    started = [bool(c["metadata"].get("papermill", {}).get("start_time")) for c in made["cells"]]
+    last = len(started) - started[::-1].index(True) if True in started else 0
+    return sum(c["cell_type"] == "code" for c in made["cells"][:last])
 
 
 def stderr_lines(notebook):

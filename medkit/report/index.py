@@ -1,54 +1,80 @@
 """The one page about a run: status, time, key figures with intervals, links."""
 
+import base64
+import hashlib
 from html import escape
 
 from .record import spoken
-from .render import style
+from .render import POLICY, template
 
-HEAD = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Results</title>
-<style>{style} body {{ max-width: 70rem; }} ul {{ margin: 0; padding-left: 1.1rem; }}</style>
-</head>
-<body>
-<main>
-<h1>Results</h1>
-<p>{summary}</p>
-<div class="wide">
-<table>
-<thead><tr><th scope="col">Notebook</th><th scope="col">Status</th><th scope="col">Seconds</th><th scope="col">Key figures, with 95&nbsp;% interval</th><th scope="col">Parameters</th></tr></thead>
-<tbody>
-"""
-FOOT = """</tbody>
-</table>
-</div>
-<p>The same as data: <a href="results.json">results.json</a></p>
-</main>
-</body>
-</html>
-"""
+FEW = 20  # up to so many rows the page needs no tools
+COLUMNS = 12  # of figures; the others stand in the reports and in results.json
 
 
 def page(tasks):
     """Give the HTML of the index page for a list of tasks."""
     counts = [(s, sum(t.status == s for t in tasks)) for s in ("done", "failed", "not started")]
     summary = ", ".join(f"{n} {s}" for s, n in counts if n) + "."
-    return HEAD.format(style=style(), summary=summary) + "".join(row(t) for t in tasks) + FOOT
+    return few(tasks, summary) if len(tasks) <= FEW else many(tasks, summary)
+
+
+def few(tasks, summary):
+    """Give the page about a few reports: no script."""
+    names = ["Notebook", "Status", "Seconds", "Key figures, with 95\N{NO-BREAK SPACE}% interval", "Parameters"]
+    return fill(names, map(row, tasks), width="70rem", summary=summary, policy=POLICY)
+
+
+def many(tasks, summary):
+    """Give the page about many reports: a column for each parameter and figure, to search, sort and filter."""
+    given = list(dict.fromkeys(name for t in tasks for name in t.parameters))
+    found = list(dict.fromkeys(name for t in tasks for name in t.figures))
+    if len(found) > COLUMNS:
+        summary += f" Figures shown: the first {COLUMNS} of {len(found)}."
+    summary += " In brackets: 95\N{NO-BREAK SPACE}% intervals." if found else ""
+    script, shown = template("table.js"), found[:COLUMNS]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return fill(["Notebook", "Status", "Seconds", *given, *shown], (long_row(t, given, shown) for t in tasks),
+                width="none", summary=summary, policy=f"{POLICY}; script-src 'sha256-{digest}'",
+                tools=template("tools.html"), script=f"<script>{script}</script>\n")
+
+
+def fill(names, rows, tools="", script="", **parts):
+    """Fill in the template."""
+    columns = "".join(f'<th scope="col">{escape(name)}</th>' for name in names)
+    return template("index.html").format(columns=columns, rows="".join(rows), style=template("style.css"), tools=tools,
+                                         script=script, **parts)
 
 
 def row(task):
-    """Give the table row of one task."""
+    """Give the table row of one task, with all parameters in one cell and all figures in another."""
+    found = "".join(f"<li>{escape(n)}: {escape(spoken(f))}</li>" for n, f in task.figures.items())
+    given = "<br>".join(f"{escape(k)} = {escape(str(v))}" for k, v in task.parameters.items()) or "defaults"
+    return f"<tr>{first_cells(task)}<td><ul>{found}</ul></td><td>{given}</td></tr>\n"
+
+
+def long_row(task, given, found):
+    """Give the table row of one task, with a cell for each parameter and figure."""
+    cells = [f"<td>{escape(str(task.parameters.get(name, '')))}</td>" for name in given]
+    cells += [figure_cell(task.figures.get(name)) for name in found]
+    return f'<tr data-status="{task.status}">{first_cells(task)}{"".join(cells)}</tr>\n'
+
+
+def figure_cell(figure):
+    """Give the cell of one figure, sorted by its value."""
+    if figure is None:
+        return "<td></td>"
+    value = "" if figure["value"] is None else str(figure["value"])
+    text = spoken(figure).replace("95 % interval ", "")
+    return f'<td data-value="{escape(value)}">{escape(text)}</td>'
+
+
+def first_cells(task):
+    """Give the cells that every row begins with: links, status and error, seconds."""
     name = escape(task.lesson)
-    links = (f'<a href="{escape(task.stem)}.html">{name}</a><br>(<a href="{escape(task.stem)}.ipynb">notebook</a>)'
+    links = (f'<a href="{escape(task.stem)}.html">{name}</a> (<a href="{escape(task.stem)}.ipynb">notebook</a>)'
              if task.status != "not started" else name)
     status = f'<span class="status-{task.status.split()[0]}">{task.status}</span>'
     if task.error:
         status += f"<br>{escape(task.error)}"
     seconds = "" if task.seconds is None else f"{task.seconds:.1f}"
-    found = "".join(f"<li>{escape(n)}: {escape(spoken(f))}</li>" for n, f in task.figures.items())
-    given = "<br>".join(f"{escape(k)} = {escape(str(v))}" for k, v in task.parameters.items()) or "defaults"
-    return (f"<tr><th scope=\"row\">{links}</th><td>{status}</td><td class=\"number\">{seconds}</td>"
-            f"<td><ul>{found}</ul></td><td>{given}</td></tr>\n")
+    return f'<th scope="row">{links}</th><td>{status}</td><td class="number">{seconds}</td>'

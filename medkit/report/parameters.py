@@ -84,5 +84,11 @@ def to_int(value):
     return int(value)
 
 
-CASTS = {"str": str, "int": to_int, "float": float, "bool": to_bool}
+def to_text(value):
+    """Take text that can be written down (a command's argument may hold bytes that are not UTF-8)."""
+    str(value).encode()
+    return str(value)
+
+
+CASTS = {"str": to_text, "int": to_int, "float": float, "bool": to_bool}
 NAMES = {"str": "text", "int": "a whole number", "float": "a number", "bool": "yes or no"}

@@ -9,12 +9,24 @@ from ..files import write_text
 TEMPLATES = Path(__file__).parent / "templates"
 FORMULA = re.compile(r"(?s)(\$\$.+?\$\$|(?<![\\$\w])\$[^$\s](?:[^$\n]*[^$\s])?\$(?!\w))")
 CODE = re.compile(r"(?s)(```.*?```|`[^`\n]*`)")
+# A browser runs no script of these pages and fetches nothing for them, whatever data, parameters or outputs contain.
+POLICY = ("default-src 'none'; img-src data:; media-src data:; font-src data:; style-src 'unsafe-inline'; "
+          "base-uri 'none'; form-action 'none'")
+HIDDEN = re.compile(r"(?is)<(script|style)\b.*?(?:</\1\s*>|\Z)")  # what stands in these is not for reading
+LINK, IMAGE = re.compile(r"https?://|mailto:|#|[\w./-]+$"), re.compile("data:image/")  # nothing else is linked or shown
+TAGS = """a abbr b blockquote br caption code col colgroup dd del details div dl dt em figcaption figure h1 h2 h3 h4 h5
+h6 hr i img ins kbd li mark ol p pre progress q s samp small span strong sub summary sup table tbody td tfoot th thead
+tr u ul var wbr math menclose mfrac mi mn mo mover mpadded mphantom mroot mrow mspace msqrt mstyle msub msubsup msup
+mtable mtd mtext mtr munder munderover""".split()
+ATTRIBUTES = """abbr accent accentunder align alt border class colspan columnalign columnspacing dir display displaystyle
+fence form height id lang linethickness lspace mathvariant max maxsize minsize movablelimits open rowspacing
+rowspan rspace scope scriptlevel separator span start stretchy style symmetric title value width xmlns""".split()
 
 
 @cache
-def style():
-    """Read the style sheet that the pages share."""
-    return (TEMPLATES / "style.css").read_text(encoding="utf-8")
+def template(name):
+    """Read a file that the pages are made of."""
+    return (TEMPLATES / name).read_text(encoding="utf-8")
 
 
 @cache
@@ -22,8 +34,30 @@ def exporter():
     """Make the HTML exporter with our template: no script, no address outside the page."""
     from nbconvert import HTMLExporter
 
-    return HTMLExporter(template_name="medkit", extra_template_basedirs=[str(TEMPLATES)], exclude_output_prompt=True,
-                        exclude_anchor_links=True)
+    made = HTMLExporter(template_name="medkit", extra_template_basedirs=[str(TEMPLATES)], exclude_output_prompt=True,
+                        exclude_anchor_links=True, sanitize_html=True)
+    made.register_filter("clean_html", clean)
+    return made
+
+
+def clean(html):
+    """Keep of HTML what shows something, and drop what could act: scripts, frames, forms, handlers, other addresses."""
+    return cleaner().clean(HIDDEN.sub("", html.decode() if isinstance(html, bytes) else str(html)))
+
+
+@cache
+def cleaner():
+    """Make the cleaner, from lists of what is allowed."""
+    from bleach.css_sanitizer import CSSSanitizer
+    from bleach.sanitizer import Cleaner
+
+    def allowed(tag, name, value):
+        if name in ("href", "src"):
+            return bool((LINK if tag == "a" else IMAGE).match(value))
+        return name in ATTRIBUTES
+
+    return Cleaner(tags=TAGS, attributes=allowed, protocols=["http", "https", "mailto", "data"], strip=True,
+                   css_sanitizer=CSSSanitizer())
 
 
 def page(notebook, path, task):
@@ -41,7 +75,7 @@ def page(notebook, path, task):
         if cell.cell_type == "markdown":
             cell.source = with_mathml(cell.source)
     title = notebook.metadata.get("medkit", {}).get("title", task.lesson)
-    facts = {"title": title, "error": task.error, "style": style()}
+    facts = {"title": title, "error": task.error, "style": template("style.css"), "policy": POLICY}
     html, _ = exporter().from_notebook_node(notebook, resources={"task": facts})
     write_text(path, html)
 

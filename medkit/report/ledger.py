@@ -1,0 +1,99 @@
+"""What is done already: each report's notebook carries what it was made from, so it is its own entry of the ledger.
+
+A notebook is renamed into place as the last step of its task. So a task is done if and only if its notebook is there,
+says "done", and was made from the same source, parameters and data.
+"""
+
+import hashlib
+import json
+import os
+from contextlib import contextmanager
+from functools import cache
+from itertools import islice
+from pathlib import Path
+
+import medkit
+
+from .. import fetch
+from ..errors import MedkitError
+from .plan import notebook
+
+MOST = 200_000  # entries of a folder that are looked at
+
+
+def key(task):
+    """Give a checksum of all that a task depends on: medkit, the notebook, the parameters, files that they name."""
+    files = {k: fingerprint(v) for k, v in task.parameters.items() if isinstance(v, str)}
+    parts = [code(), source(task.path), task.parameters, files]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+@cache
+def code():
+    """Give a checksum of medkit's own files: its code, and the catalog with the checksums of all data sets."""
+    files = sorted(p for p in Path(medkit.__file__).parent.rglob("*.*") if p.is_file() and p.suffix != ".pyc")
+    return hashlib.sha256(b"".join(p.read_bytes() for p in files)).hexdigest()
+
+
+@cache
+def source(path):
+    """Give a checksum of a notebook's cells."""
+    return hashlib.sha256(json.dumps([c.source for c in notebook(path).cells]).encode()).hexdigest()
+
+
+@cache
+def fingerprint(name):
+    """Give the checksum of a file, or of a folder's names, sizes and times; "" where there is no such path."""
+    try:
+        path = Path(name)
+        if path.is_file():
+            return fetch.checksum(path)
+        found = sorted(p for p in islice(path.rglob("*"), MOST) if p.is_file()) if name and path.is_dir() else []
+        facts = [(str(p.relative_to(path)), p.stat().st_size, p.stat().st_mtime_ns) for p in found]
+    except (OSError, ValueError):
+        return ""
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest() if facts else ""
+
+
+def stamp(task, made, digest):
+    """Write into a finished notebook what it was made from, and what came of it."""
+    facts = {k: getattr(task, k) for k in ("status", "seconds", "error", "figures", "warnings")}
+    made.metadata.setdefault("medkit", {})["task"] = {**facts, "key": digest}
+
+
+def restore(task, out, digest):
+    """Fill in a task from its files of an earlier run; says whether it is done and nothing has changed since."""
+    try:
+        text = (Path(out) / f"{task.stem}.ipynb").read_text(encoding="utf-8")
+        facts = json.loads(text)["metadata"]["medkit"]["task"]
+        if facts["key"] != digest or facts["status"] != "done" or not (Path(out) / f"{task.stem}.html").exists():
+            return False
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    for name in ("status", "seconds", "error", "figures", "warnings"):
+        setattr(task, name, facts[name])
+    return True
+
+
+@contextmanager
+def locked(out):
+    """Keep a second run out of the same folder, and remove what a killed one left half written."""
+    try:
+        import fcntl
+
+        folder = os.open(out, os.O_RDONLY)
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except ImportError:  # Windows has no such lock
+        folder = None
+    except BlockingIOError:
+        os.close(folder)
+        raise MedkitError(f"Another run is writing in {out}. Wait for it, or choose another folder.") from None
+    except OSError:  # a network drive that knows no locks
+        pass
+    try:
+        for left in Path(out).glob(".*.part.*"):
+            left.unlink(missing_ok=True)
+        yield
+    finally:
+        if folder is not None:
+            os.close(folder)
