@@ -131,7 +131,7 @@ def draw_picture(ax, i):
 def draw_values(ax, i):
     """Draw the values, each against its training mean."""
     ax.imshow(scaled[i].T, aspect="auto", cmap="coolwarm", vmin=-3, vmax=3)
-    ax.set(xlabel="step", yticks=range(len(data.variables)), title="values (blank: not measured)")
+    ax.set(xlabel="hour" if values.shape[1] > 1 else "", yticks=range(len(data.variables)), title="values (blank: not measured)")
     ax.set_yticklabels(data.variables, fontsize=7)
 
 
