@@ -18,7 +18,6 @@
 import medkit  # first, as it keeps a warning of fastai's import quiet
 
 import itertools
-from typing import Literal
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -48,11 +47,11 @@ plots.use_style()
 # `medkit run 5 -p dataset=hannover-cxr` (chest X-ray and laboratory values of patients with COVID-19; 52 MB).
 
 # %% tags=["parameters", "context"]
-dataset: Literal["virtual-hospital", "mitdb", "hannover-cxr"] = "virtual-hospital"  # the first is simulated
-effort: Literal["demo", "full"] = "demo"  # full: more patients or beats, more epochs
+dataset: str = "virtual-hospital"  # virtual-hospital | mitdb | hannover-cxr: the first is simulated
+effort: str = "demo"  # demo | full: more patients or beats, more epochs
 modality_dropout: float = 0.15  # how often a modality is hidden from the fusion network in training
 sensitivity_wanted: float = 0.9  # the share of the ill that the threshold must find
-seed: int = 0  # patients or split, and starting weights
+seed: int = 7  # patients or split, and starting weights (settings were tried on 0)
 
 # %% [markdown]
 # ## A working result first
@@ -62,7 +61,8 @@ seed: int = 0  # patients or split, and starting weights
 # shows all of them. These are the *modalities* of one patient.
 
 # %%
-data = paired.load(dataset, admitted=3000 if effort == "demo" else 12000, seed=seed)
+admitted, most = (3000, 4000) if effort == "demo" else (12000, 20000)  # patients; beats of each part
+data = paired.load(dataset, admitted, most, seed)
 
 # %% tags=["nbval-check-output"]
 for note in data.notes:
@@ -70,9 +70,7 @@ for note in data.notes:
 print(f"The question: {data.question}.")
 
 # %%
-draw, most = np.random.default_rng(seed), 4000 if effort == "demo" else 20000  # of 100,000 beats: some
-everyone = {part: np.sort(draw.permutation(rows)[:most]) for part, rows in data.parts.items()}
-y, who = data.y, data.patients
+y, who, everyone = data.y, data.patients, data.parts
 pd.DataFrame({part: {"rows": len(r), "patients": len(set(who[r])), "answer is yes": int(y[r].sum())}
               for part, r in everyone.items()}).T
 
@@ -110,34 +108,43 @@ picture = spectrogram(inputs["signal"], piece, step).numpy() if "signal" in inpu
 inputs["image"] = data.inputs["image"][:, None] if "image" in data.inputs else picture
 
 # %%
-def show_patient(i):
-    """Draw all that is known of one patient, side by side."""
-    shown = ["image"] + ["signal", "picture"] * (picture is not None) + ["values"] * (values.shape[1] > 1)
-    fig, axes = plt.subplots(1, len(shown), figsize=(3.1 * len(shown), 3), squeeze=False)
-    for ax, name in zip(axes[0], shown):
-        draw_one(ax, name, i)
-    plots.show(fig, f"{data.name}: {', '.join(shown)} of one patient for whom the answer is yes")
+def draw_image(ax, i):
+    """Draw the image: the film, or where there is none the picture of the signal."""
+    own = "image" in data.inputs
+    ax.imshow(inputs["image"][i, 0], aspect="equal" if own else "auto", origin="upper" if own else "lower")
+    ax.set(xticks=[], yticks=[], title="image")
 
 
-def draw_one(ax, name, i):
-    """Draw one modality of one patient."""
-    if name in ("image", "picture"):
-        ax.imshow((inputs["image"] if name == "image" else picture)[i, 0], aspect="auto",
-                  origin="upper" if name == "image" else "lower")
-        ax.grid(False)
-        ax.set(xticks=[], yticks=[], title="image" if name == "image" else "ECG as a picture",
-               **({"xlabel": "time", "ylabel": "frequency"} if name == "picture" else {}))
-    elif name == "signal":
-        ax.plot(np.arange(wave.shape[2]) / data.fs, wave[i, 0], color=plots.BLUE, lw=0.9)
-        ax.set(xlabel="time (s)", ylabel="lead 1 (mV)", title="ECG")
-    else:
-        ax.imshow(scaled[i].T, aspect="auto", cmap="coolwarm", vmin=-3, vmax=3)
-        ax.grid(False)
-        ax.set(xlabel="hour", yticks=range(len(data.variables)), title="values (blank: not measured)")
-        ax.set_yticklabels(data.variables, fontsize=7)
+def draw_signal(ax, i):
+    """Draw the first lead."""
+    ax.plot(np.arange(wave.shape[2]) / data.fs, wave[i, 0], color=plots.BLUE, lw=0.9)
+    ax.set(xlabel="time (s)", ylabel="lead 1 (mV)", title="ECG")
 
 
-show_patient(train[np.flatnonzero(y[train])[seed % 20]])
+# %%
+def draw_picture(ax, i):
+    """Draw the signal's spectrogram."""
+    ax.imshow(picture[i, 0], aspect="auto", origin="lower")
+    ax.set(xticks=[], yticks=[], xlabel="time", ylabel="frequency", title="ECG as a picture")
+
+
+def draw_values(ax, i):
+    """Draw the values, each against its training mean."""
+    ax.imshow(scaled[i].T, aspect="auto", cmap="coolwarm", vmin=-3, vmax=3)
+    ax.set(xlabel="hour" if values.shape[1] > 1 else "", yticks=range(len(data.variables)), title="values (blank: not measured)")
+    ax.set_yticklabels(data.variables, fontsize=7)
+
+
+# %%
+shown = {"image": draw_image, "signal": draw_signal, "picture": draw_picture, "values": draw_values}
+absent = {"image": "image" not in data.inputs, "signal": picture is None, "picture": picture is None}
+shown = {name: draw for name, draw in shown.items() if not absent.get(name)}
+example = train[np.flatnonzero(y[train])[seed % 20]]
+fig, axes = plt.subplots(1, len(shown), figsize=(3.1 * len(shown), 3), squeeze=False)
+for ax, draw in zip(axes[0], shown.values()):
+    draw(ax, example)
+    ax.grid(False)
+plots.show(fig, f"{data.name}: {', '.join(shown)} of one row for which the answer is yes")
 
 # %% [markdown]
 # ### The parts: three encoders
@@ -177,6 +184,7 @@ class SignalEncoder(nn.Module):
         return torch.cat([steps.mean(1), steps.amax(1)], dim=1)
 
 
+# %%
 class ValuesEncoder(nn.Module):
     """GRU over hours: values (n, hours, columns) to its last state (n, hidden)."""
 
@@ -200,7 +208,7 @@ modalities = [m for m in ("image", "signal", "values") if m in inputs]
 tensors = {m: torch.as_tensor(inputs[m]) for m in modalities}
 columns = inputs["values"].shape[2]
 leads = inputs["signal"].shape[1] if "signal" in inputs else 0
-epochs = max(10 if effort == "demo" else 15, 20000 // len(train))  # few rows: more rounds, for as many steps
+epochs = max(8 if effort == "demo" else 15, 15000 // len(train))  # few rows: more rounds, for as many steps
 
 
 def encoder(modality, size=1.0):
@@ -326,6 +334,7 @@ def rhythm_numbers(lead):
     return [lead.std(), gap.mean(), gap.std(), np.abs(np.diff(gap)).mean() if len(gap) > 1 else np.nan]
 
 
+# %%
 flat = inputs["image"].reshape(len(y), -1) / 255
 numbers = [PCA(min(30, len(train)), random_state=0).fit(flat[train]).transform(flat)]
 if "signal" in inputs:

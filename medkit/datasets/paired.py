@@ -1,6 +1,6 @@
 """Several modalities of the same patients: an image, a signal, a series of values. Explained in lesson 5."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from ..errors import unknown
 from .split import by_patient
 
 SOURCES = ("virtual-hospital", "mitdb", "hannover-cxr")
-SIDE, HOURS, SECONDS, FS = 40, 24, 5, 100  # light enough for a laptop
+SIDE, HOURS, SECONDS, FS = 32, 24, 5, 100  # light enough for a laptop
 PANEL = "Creatinine BUN K Na Mg HCO3 Urine Glucose HCT Platelets Albumin".split()  # says little of the lungs
 LABS = ("crp", "d-dimer", "ldh", "lymphocytes", "neutrophils", "pco2", "po2")
 
@@ -37,7 +37,7 @@ class Paired:
     groups: object = None
 
 
-def load(source="virtual-hospital", admitted=3000, seed=0):
+def load(source="virtual-hospital", admitted=3000, most=None, seed=0):
     """Load rows with several modalities.
 
     Parameters
@@ -47,14 +47,28 @@ def load(source="virtual-hospital", admitted=3000, seed=0):
         "hannover-cxr" (X-ray and laboratory values).
     admitted : int
         For the hospital: how many patients.
+    most : int, optional
+        Draw at most so many rows of each part.
     seed : int
         Which simulated patients; for Hannover which split.
     """
     if source not in SOURCES:
         raise unknown("source of several modalities", source, SOURCES)
-    if source == "mitdb":
-        return from_mitdb()
-    return from_hospital(admitted, seed) if source == "virtual-hospital" else from_hannover(seed)
+    make = {"mitdb": from_mitdb, "hannover-cxr": lambda: from_hannover(seed),
+            "virtual-hospital": lambda: from_hospital(admitted, seed)}
+    return thin(make[source](), most, seed)
+
+
+def thin(data, most, seed):
+    """Draw at most `most` rows of each part, in their order."""
+    if most is None or all(len(rows) <= most for rows in data.parts.values()):
+        return data
+    draw = np.random.default_rng(seed)
+    rows = {part: np.sort(draw.permutation(r)[:most]) for part, r in data.parts.items()}
+    kept = np.sort(np.concatenate(list(rows.values())))
+    frames = {k: f.iloc[kept].reset_index(drop=True) for k in ("findings", "groups") if (f := getattr(data, k)) is not None}
+    return replace(data, inputs={m: x[kept] for m, x in data.inputs.items()}, y=data.y[kept],
+                   patients=data.patients[kept], parts={p: np.searchsorted(kept, r) for p, r in rows.items()}, **frames)
 
 
 def from_hospital(admitted, seed):

@@ -29,12 +29,14 @@ def read(notebook):
 
 
 def one(node, lines):
-    """Read one annotated assignment with its comment."""
-    choices = ()
-    if isinstance(node.annotation, ast.Subscript):  # Literal["demo", "full"]
+    """Read one annotated assignment with its comment, `# demo | full: help` where choices are few."""
+    choices, comment = (), lines[node.end_lineno - 1].partition("#")[2].strip()
+    if isinstance(node.annotation, ast.Subscript):  # Literal["demo", "full"], which papermill cannot read
         choices = tuple(ast.literal_eval(node.annotation.slice))
+    elif " | " in comment.partition(": ")[0]:
+        listed, _, comment = comment.partition(": ")
+        choices = tuple(listed.split(" | "))
     kind = type(choices[0]).__name__ if choices else ast.unparse(node.annotation)
-    comment = lines[node.end_lineno - 1].partition("#")[2].strip()
     return Parameter(node.target.id, kind, ast.literal_eval(node.value), choices, comment)
 
 

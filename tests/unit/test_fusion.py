@@ -63,3 +63,15 @@ def test_simulated_patients_have_all_modalities_and_a_known_finding():
     assert sorted(np.concatenate(list(data.parts.values()))) == list(range(60))
     with pytest.raises(MedkitError, match="Did you mean 'mitdb'"):
         paired.load("mitbd")
+
+
+def test_rows_that_are_drawn_keep_what_belongs_to_them():
+    data = paired.load(admitted=60, seed=2)
+    some = paired.thin(data, 10, seed=0)
+    assert max(map(len, some.parts.values())) == 10 and len(some.y) == sum(map(len, some.parts.values()))
+    of = np.array([np.flatnonzero(data.patients == patient)[0] for patient in some.patients])
+    assert all(np.array_equal(some.inputs[m], data.inputs[m][of], equal_nan=m != "image") for m in data.inputs)
+    assert np.array_equal(some.findings.any(axis=1), some.y) and len(some.groups) == len(some.y)
+    for part, rows in some.parts.items():
+        assert set(of[rows]) <= set(data.parts[part]), part
+    assert paired.thin(data, 60, seed=0) is data

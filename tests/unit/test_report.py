@@ -116,6 +116,8 @@ def test_parameters_are_read_with_type_default_choices_and_help(course):
     known = parameters.read(lessons.compose(lessons.find("1"), "report"))
     assert known["effort"].choices == ("demo", "full") and known["rate"].kind == "float"
     assert known["seed"].default == 0 and known["seed"].help == "the seed"
+    line = nbformat.v4.new_code_cell('size: str = "s"  # s | m: how large', metadata={"tags": ["parameters"]})
+    assert parameters.read(nbformat.v4.new_notebook(cells=[line]))["size"].choices == ("s", "m")
     assert parameters.check({"quick": "no", "rate": "1"}, known, "x") == {"quick": False, "rate": 1.0}
 
 
