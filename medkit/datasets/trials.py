@@ -137,8 +137,8 @@ def hospital_doses(n, seed):
         "smoker": 1.0 * (p["smoking_pack_years"] > 0), "diabetes": 1.0 * p["diabetes"]})
     return Doses("virtual-hospital", people, given["stable_mg"].to_numpy(), p["hospital"].to_numpy(int),
                  g.to_numpy(float),
-                 [f"{n:,} SIMULATED patients of the virtual hospital; the dose follows the published formula, a made-up "
-                  "extra need of smokers, and chance."])
+                 [f"{n:,} SIMULATED patients of the virtual hospital; the dose follows the published formula, a "
+                  "made-up extra need of smokers, and chance."])
 
 
 def trial(source="virtual-hospital", n=4000, seed=0):

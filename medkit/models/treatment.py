@@ -38,18 +38,13 @@ def tarnet_loss(net, X, arm, y, balance=0.0):
 class DeepSurv(nn.Module):
     """The log hazard ratio of each patient, (n,), by a network (Katzman et al., 2018).
 
-    Parameters
-    ----------
-    inputs : int
-        Covariates; `forward` takes them and the arm (n,).
-    width : int
-        Hidden nodes; 0 for a linear Cox model with interactions.
+    `forward` takes covariates (n, inputs) and the arm (n,).
     """
 
-    def __init__(self, inputs, width=16, dropout=0.2):
+    def __init__(self, inputs, width=16):
         super().__init__()
-        hidden = [nn.Linear(inputs, width), nn.SELU(), nn.Dropout(dropout)] if width else []
-        self.net = nn.Sequential(*hidden, nn.Linear(width or inputs, 2))
+        self.net = nn.Sequential(nn.Linear(inputs, width), nn.ELU(), nn.Linear(width, width), nn.ELU(),
+                                 nn.Linear(width, 2))
 
     def forward(self, X, arm):
         prognosis, effect = self.net(X).T
