@@ -179,14 +179,13 @@ def hospital_trial(n, seed, assignment):
     p, g = cohort.patients[kept].reset_index(drop=True), cohort.genes[kept].reset_index(drop=True)
     seen = p.drop(columns=["patient_id", "sex", "hospital"]).astype(float).assign(female=1.0 * (p["sex"] == "female"))
     seen["smoker"] = 1.0 * (seen["smoking_pack_years"] > 0)
-    days = np.minimum(after[["survival_if_0", "survival_if_2"]].to_numpy()[kept], 365)
     expected = np.stack([expected_days(cohort, given[f"effect_{k}"].to_numpy())[kept] for k in (0, 2)], axis=1)
     return check_trial(Trial(
         f"virtual-hospital, {assignment}", seen.join(g[["CDKN2B_AS1", "CYP2C19_2", "LPA", "ADRB1"]].astype(float)),
         (given["arm"].to_numpy()[kept] == 2).astype(int), after["days"].to_numpy()[kept],
         after["event"].to_numpy(bool)[kept], "days", 365, ("usual care", "clopidogrel"), split(kept.sum(), seed),
         [f"{kept.sum():,} SIMULATED patients, treatment {assignment}; sizes of effects are made up."],
-        {"days": days, "expected": expected}))
+        {"expected": expected}))
 
 
 def deepsurv(source):

@@ -125,10 +125,13 @@ def test_unknown_names():
 
 
 def test_simulated_patients_know_both_arms():
-    found = trials.trial(n=600)
-    assert found.truth["days"].shape == (len(found.arm), 2) and "SIMULATED" in found.notes[0]
-    observed = found.truth["days"][np.arange(len(found.arm)), found.arm]
-    assert np.allclose(observed[found.event], found.time[found.event])
+    found = trials.trial(n=6000)
+    assert found.truth["expected"].shape == (len(found.arm), 2) and "SIMULATED" in found.notes[0]
+    for arm in (0, 1):
+        r = found.arm == arm
+        seen = treatment.restricted_mean(found.time[r], found.event[r], found.horizon)
+        assert found.truth["expected"][r, arm].mean() == pytest.approx(seen, abs=8)
+    assert np.diff(found.truth["expected"]).mean() > 16
 
 
 def test_xls_and_xlsx_are_read_alike(tmp_path, monkeypatch):
