@@ -639,8 +639,8 @@ if trial.truth:
     display(pd.DataFrame(rows).T.round(3))
     low, high = np.quantile(refits, (0.05, 0.95), axis=0)
     inside = np.mean((low <= true_effect) & (true_effect <= high))
-    say(f"90 % of the refits span an interval that holds the true effect for {inside:.0%} of these patients. Refits show "
-        "chance in the sample alone: not what shrinking takes off, nor how patients with equal records differ.")
+    say(f"90 % of the refits span an interval that holds the true effect for {inside:.0%} of these patients. Refits "
+        "show chance in the sample alone: not what shrinking takes off, nor how patients with equal records differ.")
 
 # %% [markdown]
 # ### Real women
@@ -810,7 +810,8 @@ doubts = [text for text, holds in {
 say(f"""**Recommendation** ({trial.name}): **{trial.arms[int(votes[patient] > 0.5)] if sure[patient] else "no advice"}**
 
 **Expected benefit of {trial.arms[1]}**: {gains[-1]:+.1f} {trial.unit} alive within {trial.horizon} (90 % of
-{len(draws)} refits of {best}: {np.quantile(draws, 0.05):+.1f} to {np.quantile(draws, 0.95):+.1f}), as a mean of patients with such records.
+{len(draws)} refits of {best}: {np.quantile(draws, 0.05):+.1f} to {np.quantile(draws, 0.95):+.1f}), as a mean
+of patients with such records.
 {f"The truth, which no clinic knows: {true_effect[patient]:+.1f}." if trial.truth else ""}
 
 **What drove it** ({trial.unit}): {drove}.
