@@ -532,9 +532,10 @@ for name, v in found.items():
     record(name, v, unit="" if name == "oracle_share" else trial.unit)
 
 # %% [markdown]
-# **Confounding.** Above, chance decided who was treated. In most records doctors did, and they saw how ill the
-# patient was. Here is the same hospital with that assignment: the more ill get the drug more often. (Test
-# patients differ a little, as each assignment sends others to a third arm, which we leave out.)
+# **Confounding.** In a trial chance decides who is treated. In most records doctors did, and they saw how ill the
+# patient was. Here is the virtual hospital under both assignments; where doctors assign, the more ill get the
+# drug more often. (Test patients differ a little, as each assignment sends others to a third arm, which we leave
+# out.)
 
 # %%
 if "hospital" in trial.name:
