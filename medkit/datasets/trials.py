@@ -7,6 +7,7 @@ import pandas as pd
 
 from .. import fetch
 from ..errors import MedkitError, unknown
+from . import cohorts
 
 DOSES = ("virtual-hospital", "iwpc-warfarin")
 TRIALS = ("virtual-hospital", "virtual-hospital-confounded", "gbsg", "gbsg2", "deepsurv-simulated")
@@ -34,7 +35,8 @@ class Doses:
 @dataclass(frozen=True)
 class Trial:
     """Patients of two arms: covariates `X` (n rows), `arm` (0 or 1), `time` (`unit`), `event` (bool), all shape
-    (n,); `parts` holds row numbers; `truth`, for simulated patients alone, what is never seen otherwise."""
+    (n,); what counts is the time alive within the `horizon`. `parts` holds row numbers; `truth`, for simulated patients
+    alone, what is never seen otherwise: "expected", that time under each arm, (n, 2)."""
 
     name: str
     X: pd.DataFrame
@@ -42,6 +44,7 @@ class Trial:
     time: np.ndarray
     event: np.ndarray
     unit: str
+    horizon: float
     arms: tuple
     parts: dict
     notes: list
@@ -134,8 +137,8 @@ def hospital_doses(n, seed):
         "smoker": 1.0 * (p["smoking_pack_years"] > 0), "diabetes": 1.0 * p["diabetes"]})
     return Doses("virtual-hospital", people, given["stable_mg"].to_numpy(), p["hospital"].to_numpy(int),
                  g.to_numpy(float),
-                 [f"{n:,} SIMULATED patients of the virtual hospital; the dose follows the published formula, a made-up "
-                  "extra need of smokers, and chance."])
+                 [f"{n:,} SIMULATED patients of the virtual hospital; the dose follows the published formula, a "
+                  "made-up extra need of smokers, and chance."])
 
 
 def trial(source="virtual-hospital", n=4000, seed=0):
@@ -176,46 +179,47 @@ def hospital_trial(n, seed, assignment):
     p, g = cohort.patients[kept].reset_index(drop=True), cohort.genes[kept].reset_index(drop=True)
     seen = p.drop(columns=["patient_id", "sex", "hospital"]).astype(float).assign(female=1.0 * (p["sex"] == "female"))
     seen["smoker"] = 1.0 * (seen["smoking_pack_years"] > 0)
-    days = np.minimum(after[["survival_if_0", "survival_if_2"]].to_numpy()[kept], 365)
     expected = np.stack([expected_days(cohort, given[f"effect_{k}"].to_numpy())[kept] for k in (0, 2)], axis=1)
     return check_trial(Trial(
         f"virtual-hospital, {assignment}", seen.join(g[["CDKN2B_AS1", "CYP2C19_2", "LPA", "ADRB1"]].astype(float)),
         (given["arm"].to_numpy()[kept] == 2).astype(int), after["days"].to_numpy()[kept],
-        after["event"].to_numpy(bool)[kept], "days", ("usual care", "clopidogrel"), split(kept.sum(), seed),
+        after["event"].to_numpy(bool)[kept], "days", 365, ("usual care", "clopidogrel"), split(kept.sum(), seed),
         [f"{kept.sum():,} SIMULATED patients, treatment {assignment}; sizes of effects are made up."],
-        {"days": days, "expected": expected}))
+        {"expected": expected}))
 
 
 def deepsurv(source):
-    """Read Rotterdam (training) and GBSG (test), or the simulated set, from the files of DeepSurv (2018)."""
+    """Read Rotterdam (training) and GBSG (test), or the simulated set, from the files of DeepSurv (2018).
+
+    In the simulated set the hazard is constant under arm 0 (its events over its time give the rate), and under arm 1
+    multiplied by exp(`hr`), which the file holds: so the truth is known there.
+    """
     import h5py
 
     real = source == "gbsg"
-    name = "gbsg_cancer_train_test.h5" if real else "sim_treatment_dataset.h5"
-    names = ("train", "test") if real else ("train", "valid", "test")
-    with h5py.File(fetch.path("deepsurv", name)) as file:
-        read = {part: {k: v[()] for k, v in file[part].items()} for part in names}
-    whole = {k: np.concatenate([read[part][k] for part in names]) for k in read["train"]}
-    starts = np.cumsum([0] + [len(read[part]["t"]) for part in names])
-    parts = {part: np.arange(a, b) for part, a, b in zip(names, starts, starts[1:])}
+    with h5py.File(fetch.path("deepsurv", "gbsg_cancer_train_test.h5" if real else "sim_treatment_dataset.h5")) as file:
+        names = [name for name in ("train", "valid", "test") if name in file]
+        whole = {k: np.concatenate([file[part][k][()] for part in names]) for k in file["train"]}
+        sizes = [len(file[part]["t"]) for part in names]
+    parts = dict(zip(names, np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])))
+    X = pd.DataFrame(whole["x"].astype(float), columns=BREAST if real else [f"x{k}" for k in range(10)] + ["treated"])
+    arm, time, event = X.pop(BREAST[0] if real else "treated"), whole["t"].astype(float), whole["e"].astype(bool)
+    rest = X, arm.to_numpy(int), time, event
     if real:
-        order = np.random.default_rng(0).permutation(parts["train"])
-        parts |= {"train": np.sort(order[:1236]), "valid": np.sort(order[1236:])}
-    columns = BREAST if real else [f"x{k}" for k in range(10)] + ["treated"]
-    X, given = pd.DataFrame(whole["x"].astype(float), columns=columns), columns[0] if real else columns[-1]
-    notes = ["Real patients: Rotterdam tumour bank (training, validation) and the GBSG trial (test)."] if real else [
-        "SIMULATED by the makers of DeepSurv, with a known effect of treatment."]
-    return check_trial(Trial(source, X.drop(columns=given), X[given].to_numpy(int), whole["t"].astype(float),
-                             whole["e"].astype(bool), "months" if real else "units", ("no treatment", given), parts,
-                             notes))
+        train, valid = np.split(np.random.default_rng(0).permutation(parts["train"]), [1236])
+        return check_trial(Trial(source, *rest, "months", 60, ("no treatment", "hormone therapy"),
+                                 parts | {"train": np.sort(train), "valid": np.sort(valid)},
+                                 ["Real patients: Rotterdam tumour bank (training, validation), GBSG trial (test)."]))
+    rate = event[arm == 0].sum() / time[arm == 0].sum() * np.exp(np.outer(whole["hr"], (0, 1)))
+    return check_trial(Trial(source, *rest, "units", 3, ("placebo", "treatment"), parts,
+                             ["SIMULATED by the makers of DeepSurv, with a known effect of treatment."],
+                             {"expected": (1 - np.exp(-3 * rate)) / rate}))
 
 
 def german():
-    """Read the GBSG2 trial from scikit-survival (Schumacher et al., 1994)."""
-    from sksurv.datasets import load_gbsg2
-
-    X, y = load_gbsg2()
+    """Read the GBSG2 trial (Schumacher et al., 1994), months to recurrence or death."""
+    X, event, _, _, days, notes = cohorts.gbsg2()
     coded = X.assign(menostat=1.0 * (X["menostat"] == "Post"), tgrade=X["tgrade"].astype(str).str.len().astype(float))
     return check_trial(Trial("gbsg2", coded.drop(columns="horTh").astype(float), (X["horTh"] == "yes").to_numpy(int),
-                             y["time"] / 30.44, y["cens"].astype(bool), "months", ("none", "hormonal therapy"),
-                             split(len(X), 0), ["686 real women of the GBSG2 trial."]))
+                             days / 30.44, event.astype(bool), "months", 60, ("none", "hormonal therapy"),
+                             split(len(X), 0), notes))

@@ -38,18 +38,13 @@ def tarnet_loss(net, X, arm, y, balance=0.0):
 class DeepSurv(nn.Module):
     """The log hazard ratio of each patient, (n,), by a network (Katzman et al., 2018).
 
-    Parameters
-    ----------
-    inputs : int
-        Covariates; `forward` takes them and the arm (n,).
-    width : int
-        Hidden nodes; 0 for a linear Cox model with interactions.
+    `forward` takes covariates (n, inputs) and the arm (n,).
     """
 
-    def __init__(self, inputs, width=16, dropout=0.2):
+    def __init__(self, inputs, width=16):
         super().__init__()
-        hidden = [nn.Linear(inputs, width), nn.SELU(), nn.Dropout(dropout)] if width else []
-        self.net = nn.Sequential(*hidden, nn.Linear(width or inputs, 2))
+        self.net = nn.Sequential(nn.Linear(inputs, width), nn.ELU(), nn.Linear(width, width), nn.ELU(),
+                                 nn.Linear(width, 2))
 
     def forward(self, X, arm):
         prognosis, effect = self.net(X).T
@@ -101,18 +96,22 @@ def x_learner(model, X, arm, y, X_new, propensity=0.5):
     return propensity * from_none.predict(X_new) + (1 - propensity) * from_one.predict(X_new)
 
 
-def survival_at(time, event):
-    """Kaplan-Meier: distinct times, numbers at risk and of events there."""
+def kaplan_meier(time, event, weights=None):
+    """Share alive after each distinct time (Kaplan & Meier, 1958): times and shares, both (steps,).
+
+    `weights`, (n,), counts patients more or less than once: a resample, or the inverse of the chance to be seen.
+    """
     steps, where = np.unique(time, return_inverse=True)
-    died, left = np.bincount(where, event.astype(float)), np.bincount(where)
-    return steps, np.cumsum(left[::-1])[::-1], died
+    w = np.ones(len(time)) if weights is None else weights
+    died, left = np.bincount(where, w * event), np.bincount(where, w)
+    at_risk = np.cumsum(left[::-1])[::-1]
+    return steps, np.cumprod(1 - np.divide(died, at_risk, out=np.zeros(len(steps)), where=at_risk > 1e-9))
 
 
-def restricted_mean(time, event, horizon):
+def restricted_mean(time, event, horizon, weights=None):
     """Mean time alive within a horizon: the area under the Kaplan-Meier curve."""
-    steps, at_risk, died = survival_at(np.minimum(time, horizon), event & (time <= horizon))
-    alive = np.concatenate([[1.0], np.cumprod(1 - died / at_risk)])
-    return float(alive @ np.diff(np.concatenate([[0.0], steps, [max(horizon, steps[-1])]])))
+    steps, alive = kaplan_meier(np.minimum(time, horizon), event & (time <= horizon), weights)
+    return float(np.append(1, alive) @ np.diff(np.concatenate([[0], steps, [horizon]])))
 
 
 def pseudo_values(time, event, horizon):
@@ -122,10 +121,17 @@ def pseudo_values(time, event, horizon):
     2004, doi:10.1007/s10985-004-4771-0). Do it within each arm, and on training patients apart from others.
     """
     event, time = event & (time <= horizon), np.minimum(time, horizon)
-    n, whole, kept = len(time), restricted_mean(time, event, horizon), np.arange(len(time))
-    _, first, like = np.unique(np.column_stack([time, event]), axis=0, return_index=True, return_inverse=True)
-    alone = [n * whole - (n - 1) * restricted_mean(time[kept != i], event[kept != i], horizon) for i in first]
-    return np.array(alone)[like.ravel()]
+    steps, k = np.unique(time, return_inverse=True)
+    died, left = np.bincount(k, event), np.bincount(k)
+    at_risk, width = np.cumsum(left[::-1])[::-1], np.diff(np.append(steps, horizon))
+    alone = np.maximum(at_risk - 1, 1)  # at risk without the patient, up to the patient's own time
+    reach = np.cumprod(np.append(1, 1 - died / alone)[:-1])
+    before = steps[0] + np.append(0, np.cumsum(reach[1:] * width[:-1]))  # area up to each step
+    after = width.copy()  # area from each step on, for one who is alive there
+    for j in range(len(steps) - 2, -1, -1):
+        after[j] += (1 - died[j + 1] / at_risk[j + 1]) * after[j + 1]
+    without = before[k] + reach[k] * (1 - (died[k] - event) / alone[k]) * after[k]
+    return len(time) * restricted_mean(time, event, horizon) - (len(time) - 1) * without
 
 
 def doubly_robust(y, arm, advice, propensity, predicted):

@@ -48,6 +48,24 @@ def test_restricted_mean_and_pseudo_values():
     assert treatment.restricted_mean(time, np.zeros(4, bool), 3.0) == pytest.approx(3)
 
 
+def test_pseudo_values_are_those_of_leaving_one_out():
+    rng = np.random.default_rng(0)
+    for n in (2, 7, 60):
+        time, event = rng.integers(1, 12, n).astype(float), rng.random(n) < 0.6
+        for horizon in (6.0, 20.0):
+            kept = [np.arange(n) != i for i in range(n)]
+            slow = [n * treatment.restricted_mean(time, event, horizon)
+                    - (n - 1) * treatment.restricted_mean(time[k], event[k], horizon) for k in kept]
+            assert np.allclose(treatment.pseudo_values(time, event, horizon), slow)
+
+
+def test_weights_count_patients():
+    time, event, times = np.array([1.0, 2.0, 3.0, 5.0]), np.array([True, False, True, True]), np.array([2, 0, 1, 3])
+    again = np.repeat(np.arange(4), times)
+    assert treatment.restricted_mean(time, event, 4.0, times) == pytest.approx(
+        treatment.restricted_mean(time[again], event[again], 4.0))
+
+
 def test_doubly_robust_is_right_when_the_outcome_model_is_wrong():
     X, arm, y, effect = data(20_000)
     advice = effect > 0
@@ -89,7 +107,7 @@ def test_a_missing_genotype_is_unknown_or_read_off_its_neighbour():
 def trial(arm, event):
     n = len(arm)
     return trials.Trial("small", pd.DataFrame({"x": range(n)}), np.array(arm), np.arange(1.0, n + 1),
-                        np.array(event, bool), "days", ("usual", "new"), {}, [])
+                        np.array(event, bool), "days", 365, ("usual", "new"), {}, [])
 
 
 def test_one_arm_or_no_event_teaches_nothing():
@@ -107,10 +125,13 @@ def test_unknown_names():
 
 
 def test_simulated_patients_know_both_arms():
-    found = trials.trial(n=600)
-    assert found.truth["days"].shape == (len(found.arm), 2) and "SIMULATED" in found.notes[0]
-    observed = found.truth["days"][np.arange(len(found.arm)), found.arm]
-    assert np.allclose(observed[found.event], found.time[found.event])
+    found = trials.trial(n=6000)
+    assert found.truth["expected"].shape == (len(found.arm), 2) and "SIMULATED" in found.notes[0]
+    for arm in (0, 1):
+        r = found.arm == arm
+        seen = treatment.restricted_mean(found.time[r], found.event[r], found.horizon)
+        assert found.truth["expected"][r, arm].mean() == pytest.approx(seen, abs=8)
+    assert np.diff(found.truth["expected"]).mean() > 16
 
 
 def test_xls_and_xlsx_are_read_alike(tmp_path, monkeypatch):
