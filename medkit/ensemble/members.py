@@ -123,7 +123,7 @@ def collect(learn, epochs, lr, per_epoch=4):
     class Keep(Callback):
         def after_batch(self):
             if self.training and (self.iter + 1) % every == 0:
-                kept.append(nn.utils.parameters_to_vector(self.learn.model.parameters()).detach().clone())
+                kept.append(torch.cat([p.detach().reshape(-1) for p in self.learn.model.parameters()]))
 
     with learn.no_bar(), learn.no_logging():
         learn.fit(epochs, lr, cbs=Keep())
