@@ -307,7 +307,8 @@ def against(rival, metric, predictions=combined, y=y["test"], who=who["test"]):
 
 
 gains = against("best single", macro_auroc)
-plots.estimates(gains, "gain in test AUROC (paired, 95 %)", f"Against the best single network: {data.name}", reference=0)
+plots.estimates(gains, "gain in test AUROC (paired, 95 %)", f"Against the best single network: {data.name}",
+                reference=0)
 
 # %%
 gains_accuracy = against("best single", evaluate.right_class)
@@ -420,7 +421,8 @@ fig, ax = plots.plt.subplots()
 for chosen, name, marker in ((same, "same build, other start", "o"), (~same, "different builds", "s")):
     ax.plot(100 * apart[chosen], pair_gain[chosen], marker, label=name)
 ax.axhline(0, color=plots.GREY, lw=1, ls="--")
-ax.set(xlabel="patients on whom the two disagree (%)", ylabel="gain in test AUROC", title=f"Pairs of networks, {data.name}")
+ax.set(xlabel="patients on whom the two disagree (%)", ylabel="gain in test AUROC",
+       title=f"Pairs of networks, {data.name}")
 fig.legend(loc="outside lower center", ncols=2)
 plots.show(fig, f"Gain of {len(pairs)} pairs of networks against their disagreement; correlation {diversity:.2f}.")
 
@@ -437,7 +439,8 @@ clean = X["test"].float() / 255
 static = torch.randn(clean.shape, generator=torch.Generator().manual_seed(seed))
 rooms = {"as it is": (clean, y["test"], who["test"])}
 if other:
-    rooms[f"{other} (its own scanner)"] = (X_away, y_away, np.concatenate([data.patients[p][r] for p, r in away.items()]))
+    who_away = np.concatenate([data.patients[p][r] for p, r in away.items()])
+    rooms[f"{other} (its own scanner)"] = (X_away, y_away, who_away)
 rooms |= {"noisy": ((clean + noise * static).clamp(0, 1), y["test"], who["test"]),
           "half the contrast": (0.5 * clean + 0.25, y["test"], who["test"]),
           "blurred": (nn.functional.avg_pool2d(clean, 3, 1, 1), y["test"], who["test"])}
@@ -511,11 +514,12 @@ def prediction_seconds(models):
 
 one = seconds[best_kind]
 spent = {"best single": (seconds[best_kind], [members[best_kind]]),
-         "five builds": (sum(seconds[k] for k in kinds), members.values()), "deep ensemble": (seconds["deep ensemble"], twins),
+         "five builds": (sum(seconds[k] for k in kinds), members.values()),
+         "deep ensemble": (seconds["deep ensemble"], twins),
          "snapshots": (seconds["snapshots"], shots), "SWAG": (seconds["SWAG"], drawn),
          "same budget": (seconds["same budget"], [longer])}
-bill = pd.DataFrame({name: {"training (s)": t, "times one network": t / one, "1,000 predictions (s)": prediction_seconds(m)}
-                     for name, (t, m) in spent.items()}).T
+bill = pd.DataFrame({name: {"training (s)": t, "times one network": t / one,
+                            "1,000 predictions (s)": prediction_seconds(m)} for name, (t, m) in spent.items()}).T
 bill.round(2)
 
 # %% [markdown]
@@ -596,7 +600,8 @@ claims = {
     f"Ranks better elsewhere ({shift_room})": (shift_gain, 1),
     "On a table: better than the best single model": (table_gain, 1)}
 final = {text: verdict(e, sign) for text, (e, sign) in claims.items()}
-pd.DataFrame({text: {"difference (95 % interval)": str(e), "verdict": final[text]} for text, (e, _) in claims.items()}).T
+pd.DataFrame({text: {"difference (95 % interval)": str(e), "verdict": final[text]}
+              for text, (e, _) in claims.items()}).T
 
 # %%
 best_way = max(gains, key=lambda name: gains[name].value)

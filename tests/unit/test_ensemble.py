@@ -25,7 +25,8 @@ def test_votes_and_ties_by_hand():
     assert np.allclose(ensemble.vote_share(p), [2 / 3, 1 / 3, 1 / 3, 1 / 3])
     two = [yes(0.9, 0.6, 0.7), yes(0.4, 0.1, 0.3)]  # one vote each: mean risks 0.65, 0.35, 0.5
     assert ensemble.vote(two).tolist() == [1, 0, 0]
-    three = np.array([[[0.5, 0.3, 0.2]], [[0.1, 0.6, 0.3]], [[0.1, 0.35, 0.55]]])  # a vote each; class 1 has the highest mean
+    # A vote each; class 1 has the highest mean.
+    three = np.array([[[0.5, 0.3, 0.2]], [[0.1, 0.6, 0.3]], [[0.1, 0.35, 0.55]]])
     assert ensemble.vote(three).tolist() == [1]
 
 
@@ -70,7 +71,8 @@ def test_temperature_recovers_the_one_that_was_applied():
 def test_a_stack_finds_the_member_that_knows_and_never_sees_its_own_rows():
     rng = np.random.default_rng(0)
     y = rng.integers(0, 2, 600)
-    knows, guesses = np.clip(0.5 + 0.3 * (2 * y - 1) + rng.normal(0, 0.25, 600), 0.02, 0.98), rng.uniform(0.02, 0.98, 600)
+    knows = np.clip(0.5 + 0.3 * (2 * y - 1) + rng.normal(0, 0.25, 600), 0.02, 0.98)
+    guesses = rng.uniform(0.02, 0.98, 600)
     stack = ensemble.Stack().fit([knows[:300], guesses[:300]], y[:300])
     mixed = stack.predict([knows[300:], guesses[300:]])
     assert mixed.shape == (300,) and ((mixed > 0.5) == y[300:]).mean() > 0.8
@@ -112,7 +114,8 @@ def test_bad_weights_and_labels_get_a_clear_error():
 
 def net(seed, width=6):
     torch.manual_seed(seed)
-    return nn.Sequential(nn.Conv2d(1, width, 3, bias=False), nn.BatchNorm2d(width), nn.ReLU(), nn.Flatten(), nn.LazyLinear(2))
+    return nn.Sequential(nn.Conv2d(1, width, 3, bias=False), nn.BatchNorm2d(width), nn.ReLU(), nn.Flatten(),
+                         nn.LazyLinear(2))
 
 
 @pytest.fixture
@@ -157,7 +160,8 @@ def test_members_trained_in_one_pass_equal_members_trained_alone(pictures):
 def learner(X, y, dropout=0.3):
     training.set_seed(0)
     dls = training.array_loaders((X, y), (X, y), 32)
-    model = nn.Sequential(nn.Flatten(), nn.Linear(36, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(dropout), nn.Linear(16, 2))
+    model = nn.Sequential(nn.Flatten(), nn.Linear(36, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(dropout),
+                          nn.Linear(16, 2))
     return training.learner(dls, model, nn.CrossEntropyLoss())
 
 
@@ -175,7 +179,8 @@ def test_members_from_one_training(pictures):
     assert torch.allclose(weights.mean(0), kept.mean(0), atol=float(5 * kept.std(0).max() / 300 ** 0.5))
     expected = (kept.var(0, unbiased=False) + kept.var(0)) / 2  # the diagonal half and the low-rank half
     assert float(weights.var(0).mean() / expected.mean()) == pytest.approx(1, abs=0.15)
-    assert nn.utils.parameters_to_vector(learn.model.parameters()).equal(kept[-1])  # the Learner's own net is left alone
+    own = nn.utils.parameters_to_vector(learn.model.parameters())
+    assert own.equal(kept[-1])  # the Learner's net is left alone
     p = ensemble.predictions([learn, *shots, averaged, *drawn[:2]], X)
     assert p.shape == (6, 96, 2) and ((ensemble.average(p)[:, 1] > 0.5) == y.numpy()).mean() > 0.8
 
