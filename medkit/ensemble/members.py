@@ -43,7 +43,7 @@ def train_together(nets, X, y, epochs, lr, batch_size=64, wd=0.01, seed=0):
     """Train nets of one build in one batched pass (torch.func), each with its own weights and order of rows.
 
     Gives what AdamW with a one-cycle rate would give to each alone. It pays where one net does not fill the
-    processor: small nets on tables, and GPUs. A CNN on a CPU gains nothing (`benchmarks/batched_members.py`).
+    processor: small nets on tables, and GPUs. A CNN on a CPU gains little or nothing (`benchmarks/batched_members.py`).
 
     Parameters
     ----------
