@@ -7,7 +7,7 @@
 #     learn:
 #       - combine several networks by voting, averaging, Bayesian weights and stacking, each fitted on validation data
 #       - measure what that gains in ranking, accuracy and calibration, against one network of the same cost
-#       - use the disagreement of members to refuse a diagnosis, and see where it fails
+#       - refuse doubtful diagnoses, and see whether the disagreement of members is a good sign of doubt
 #     read_minutes: 40
 #     before: lessons 1 and 3.
 #     data: simulated X-rays and tables by default; real X-rays by name (PneumoniaMNIST, any MedMNIST set), or your own folder of images.
@@ -762,7 +762,8 @@ def refuse(doubt, share):
 #   hard to beat.
 # - Measure the gain in pairs, against the best single network chosen on validation and against one of the same cost.
 #   Ask for NLL and calibration, after cooling both.
-# - Doubt and disagreement can refuse the hard patients. Members who learned from the same patients can be wrong together.
+# - A doubtful answer can be refused. Measure which doubt serves: the disagreement of members need not beat plain lack of
+#   confidence, for members who learned from the same patients can be wrong together.
 
 # %%
 say(f"Here, on {data.name}: gain in AUROC {gains['average']}: **{verdict(gains['average'])}**; over the same budget "
