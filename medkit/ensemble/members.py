@@ -1,0 +1,162 @@
+"""Members for an ensemble: trained together, or got cheaply from the training of one net."""
+
+from copy import deepcopy
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from .. import training
+from ..errors import MedkitError
+
+
+def predictions(models, *inputs):
+    """Ask every model: probabilities of shape (members, n, classes), or (members, n) for one logit.
+
+    Parameters
+    ----------
+    models : list
+        fastai Learners, nn.Modules that give logits, or whatever has scikit-learn's `predict_proba`.
+    inputs : arrays or tensors
+        What each model takes.
+    """
+    return np.stack([ask(model, inputs) for model in models])
+
+
+def ask(model, inputs):
+    """Ask one model for probabilities, float64."""
+    if hasattr(model, "predict_proba"):
+        return np.asarray(model.predict_proba(*inputs), dtype=float)
+    with torch.no_grad():
+        batches = zip(*(torch.as_tensor(a).split(512) for a in inputs))
+        return to_probabilities(torch.cat([training.forward(getattr(model, "model", model), b) for b in batches]))
+
+
+def to_probabilities(logits):
+    """Softmax, or a sigmoid where there is one logit a row."""
+    logits = logits.double()
+    return (logits.sigmoid().squeeze(1) if logits.shape[1] == 1 else logits.softmax(dim=1)).numpy()
+
+
+def train_together(nets, X, y, epochs, lr, batch_size=64, wd=0.01, seed=0):
+    """Train nets of one build in one batched pass (torch.func), each with its own weights and order of rows.
+
+    Gives what AdamW with a one-cycle rate would give to each alone. It pays where one net does not fill the
+    processor: small nets on tables, and GPUs. A CNN on a CPU gains little or nothing (`benchmarks/batched_members.py`).
+
+    Parameters
+    ----------
+    nets : list of nn.Module
+        Changed in place. They give logits of classes.
+    X, y : Tensor
+        Inputs with n rows, and class codes.
+    seed : int
+        Member k draws its order of rows from `seed + k`.
+    """
+    params, buffers, run = batched(nets)
+    orders = [torch.Generator().manual_seed(seed + k) for k in range(len(nets))]
+    steps = max(1, len(X) // batch_size)
+    optimiser = torch.optim.AdamW(params.values(), lr, weight_decay=wd)
+    rate = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, total_steps=epochs * steps)
+    for _ in range(epochs):
+        rows = torch.stack([torch.randperm(len(X), generator=g) for g in orders])
+        for taken in rows.split(batch_size, dim=1)[:steps]:
+            logits = run(params, buffers, X[taken])
+            loss = F.cross_entropy(logits.flatten(0, 1), y[taken].flatten()) * len(nets)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            rate.step()
+    for k, net in enumerate(nets):
+        net.load_state_dict({name: value[k].detach() for name, value in {**params, **buffers}.items()})
+    return nets
+
+
+def batched(nets):
+    """Stack the weights of nets; give them, their buffers, and a function that runs all nets at once."""
+    from torch.func import functional_call, stack_module_state, vmap
+
+    shapes = [{name: tuple(v.shape) for name, v in net.state_dict().items()} for net in nets]
+    if not nets or any(s != shapes[0] for s in shapes):
+        raise MedkitError("Nets that train in one pass must have the same layers of the same sizes.")
+    params, buffers = stack_module_state([net.train() for net in nets])
+    skeleton = deepcopy(nets[0])
+
+    def one(params, buffers, x):
+        return functional_call(skeleton, (params, buffers), (x,))
+
+    return {k: v.detach().requires_grad_() for k, v in params.items()}, buffers, vmap(one, randomness="different")
+
+
+def snapshots(learn, cycles, epochs, lr, wd=0.01):
+    """Train in several cycles and keep the net at the end of each (Huang et al. 2017, arXiv:1704.00109)."""
+    kept = []
+    for _ in range(cycles):
+        kept.append(deepcopy(training.fit(learn, epochs, lr, wd).model))
+    return kept
+
+
+@torch.no_grad()
+def mc_dropout(model, x, passes=20, seed=0):
+    """Predict with dropout left on (Gal & Ghahramani 2016, arXiv:1506.02142): (passes, n, classes)."""
+    layers = [m for m in model.modules() if isinstance(m, nn.modules.dropout._DropoutNd)]
+    if not layers:
+        raise MedkitError("This net has no dropout layer, so each pass would be the same.")
+    device = next(model.parameters()).device
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model.eval()
+        for layer in layers:
+            layer.train()
+        answers = [torch.cat([model(b.to(device)).float().cpu() for b in x.split(512)]) for _ in range(passes)]
+    model.eval()
+    return np.stack([to_probabilities(a) for a in answers])
+
+
+def collect(learn, epochs, lr, per_epoch=4):
+    """Train on at a constant rate and keep the weights several times an epoch, (count, weights), for SWA and SWAG."""
+    from fastai.callback.core import Callback
+
+    kept, every = [], max(1, len(learn.dls.train) // per_epoch)
+
+    class Keep(Callback):
+        def after_batch(self):
+            if self.training and (self.iter + 1) % every == 0:
+                kept.append(torch.cat([p.detach().reshape(-1) for p in self.learn.model.parameters()]))
+
+    with learn.no_bar(), learn.no_logging():
+        learn.fit(epochs, lr, cbs=Keep())
+    return torch.stack(kept)
+
+
+def with_weights(model, vector, loader):
+    """Copy a net, give it other weights, and set its batch normalisation by torch's `update_bn`."""
+    from torch.optim.swa_utils import update_bn
+
+    copied = deepcopy(model)
+    nn.utils.vector_to_parameters(vector.clone(), copied.parameters())
+    update_bn(loader, copied, device=vector.device)
+    return copied.eval()
+
+
+def swa(model, kept, loader):
+    """Average the weights that were kept (Izmailov et al. 2018, arXiv:1803.05407): one net."""
+    return with_weights(model, kept.mean(dim=0), loader)
+
+
+def swag(model, kept, loader, count=10, seed=0):
+    """Draw nets from a normal distribution over the weights that were kept (Maddox et al. 2019, arXiv:1902.02476).
+
+    Half of the covariance is diagonal, half of low rank, as in the paper.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    mean, apart = kept.mean(dim=0), kept - kept.mean(dim=0)
+    sd = apart.square().mean(dim=0).sqrt()
+
+    def draw():
+        each, few = torch.randn(len(mean), generator=generator), torch.randn(len(kept), generator=generator)
+        low_rank = few.to(mean.device) @ apart / (len(kept) - 1) ** 0.5
+        return mean + (sd * each.to(mean.device) + low_rank) / 2 ** 0.5
+
+    return [with_weights(model, draw(), loader) for _ in range(count)]
