@@ -248,7 +248,7 @@ if masks:
 
 # %% [markdown]
 # Pneumonia likes certain places: a fixed point in the lung hits often, with no network at all. A score of a pointing
-# game means little before you know that one.
+# game means little before you know that one. Look at the misses below, too: is the map about *this* patient?
 #
 # ### Does the network need what the map shows?
 #
@@ -269,7 +269,8 @@ pd.DataFrame({m: {"deletion (small is good)": d.value, "insertion (large is good
 # ### Does the map need what the network has learned?
 #
 # Give every layer new random weights and draw the maps again (Adebayo et al., 2018). If they look the same, they show the
-# film, not the network: the rank correlation should be near 0. Edges are the same whatever the network: 1.
+# film, not the network: the rank correlation should be near 0. Edges are the same whatever the network: 1. (A network with
+# random weights may give a map of zeros: nothing speaks for "ill". That counts as 0 here.)
 
 # %%
 forgetful = explain.randomised(net, seed)

@@ -109,7 +109,7 @@ def attention(model, x, target=1, batch_size=256):
         return in_batches(lambda x, target: enlarge(model.attend(x)[1], x), model, x, target, batch_size)
 
 
-def integrated_gradients(model, x, target=1, baseline=0.5, steps=24, batch_size=64):
+def integrated_gradients(model, x, target=1, baseline=0.5, steps=24, batch_size=16):
     """Map by gradients along the way from a baseline (Sundararajan et al. 2017, arXiv:1703.01365), summed over channels.
 
     The sum of a map is the log-odds of the input less those of the baseline (a number, or a tensor like one input).
