@@ -16,7 +16,7 @@ class AttentionCNN(nn.Module):
     """Four convolutions, then the mean of the places, weighted by an attention that is learned with them.
 
     The attention is that of Ilse et al. (2018, arXiv:1802.04712) over the places of the last map, a quarter of the
-    image's height and width. One convolution sees single places only, so that a place answers for 20 pixels a side.
+    image's height and width. One convolution sees single places only, so that a place answers for 19 pixels a side.
 
     Parameters
     ----------
