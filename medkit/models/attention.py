@@ -1,0 +1,52 @@
+"""A convolutional network with visual attention: it says where it looked. Explained in lesson 9."""
+
+import torch
+from torch import nn
+
+from .cnn import Pixels, block
+
+
+def stem(n_in, n_out, kernel, stride=1):
+    """Make a convolution of any window, batch normalisation and ReLU."""
+    return nn.Sequential(nn.Conv2d(n_in, n_out, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(n_out),
+                         nn.ReLU())
+
+
+class AttentionCNN(nn.Module):
+    """Four convolutions, then the mean of the places, weighted by an attention that is learned with them.
+
+    The attention is that of Ilse et al. (2018, arXiv:1802.04712) over the places of the last map, a quarter of the
+    image's height and width. One convolution sees single places only, so that a place answers for 19 pixels a side.
+
+    Parameters
+    ----------
+    channels : int
+        1 for grey images, 3 for colour.
+    outputs : int
+        One logit per class.
+    width : int
+        Features of the first convolution; the next have twice and four times as many.
+    pixels : tuple of float
+        Mean and standard deviation of the training pixels, in 0..1.
+    """
+
+    def __init__(self, channels, outputs, width=12, pixels=(0.5, 0.25), dropout=0.1):
+        super().__init__()
+        w = width
+        self.pixels = Pixels(*pixels)
+        self.body = nn.Sequential(stem(channels, w, 5, 2), block(w, 2 * w), nn.MaxPool2d(2), stem(2 * w, 4 * w, 1),
+                                  block(4 * w, 4 * w))
+        self.score = nn.Sequential(nn.Linear(4 * w, 2 * w), nn.Tanh(), nn.Linear(2 * w, 1))
+        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(4 * w, outputs))
+        self.to(memory_format=torch.channels_last)
+
+    def attend(self, x):
+        """Give the summary (n, features) and the attention (n, height / 4, width / 4), which sums to 1."""
+        features = self.body(self.pixels(x).contiguous(memory_format=torch.channels_last))
+        places = features.flatten(2).transpose(1, 2)
+        weights = self.score(places).squeeze(-1).softmax(1)
+        return (weights[..., None] * places).sum(1), weights.unflatten(1, features.shape[2:])
+
+    def forward(self, x):
+        """Give logits of shape (n, outputs)."""
+        return self.head(self.attend(x)[0])
