@@ -39,6 +39,7 @@ kept = tempfile.TemporaryDirectory()
 if not model:
     data = Path(kept.name) / "simulated.csv"
     handout.table(data, n=500, seed=seed)
+    pd.read_csv(data).drop(columns="discharge_code").to_csv(data, index=False)  # it is a leak: see lesson 10
     simulated = own.load(data, seed)
     patient = simulated.patients[simulated.parts["test"][0]]
     fitted = own_models.with_cohort(own_models.fit(simulated, "logistic regression"), simulated)
@@ -118,9 +119,9 @@ if saved.spec["kind"] == "table":
     top = sorted(falls, key=lambda name: -abs(falls[name]))[:8]
     shares = {e["name"]: np.mean(np.array(e["quantiles"]) < X[e["name"]].iloc[-1]) for e in saved.spec["plan"]
               if e["type"] == "number"}
-    display(pd.DataFrame([{"variable": name, "value": X[name].iloc[-1],
+    display(pd.DataFrame([{"variable": name, "value": X[name].iloc[-1] if pd.notna(X[name].iloc[-1]) else "missing",
                            "typical": typical(next(e for e in saved.spec["plan"] if e["name"] == name)),
-                           "higher than, of the cohort": f"{shares[name]:.0%}" if name in shares else "",
+                           "higher than, of the cohort": f"{shares[name]:.0%}" if name in shares and pd.notna(X[name].iloc[-1]) else "",
                            "log-odds": round(falls[name], 2)} for name in top]))
     heights, labels = [falls[name] for name in top], top
     xlabel, title = "contribution to the log-odds", "What drove the prediction"

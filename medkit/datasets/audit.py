@@ -216,8 +216,8 @@ def bands(own, group):
 
     values = own.facts[group]
     if pd.api.types.is_numeric_dtype(values) and values.nunique() > 6:
-        edges = np.unique(values.quantile([0, 0.25, 0.5, 0.75, 1]).round())
-        values = pd.cut(values, edges, include_lowest=True).map(lambda i: f"above {i.left:g}, to {i.right:g}")
+        edges = np.unique(values.quantile([0, 0.25, 0.5, 0.75, 1]))
+        values = pd.cut(values, edges, include_lowest=True).map(lambda i: f"{round(i.left, 1):g} to {round(i.right, 1):g}")
     return values.astype(object).where(values.notna(), "unknown").astype(str)
 
 

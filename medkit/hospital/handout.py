@@ -72,7 +72,7 @@ def box_of(mask, label, size):
     return [round(across.min() * wide, 1), down.min(), round((np.ptp(across) + 1) * wide, 1), np.ptp(down) + 1]
 
 
-def recordings(folder, n=140, seed=0, fs=100):
+def recordings(folder, n=360, seed=0, fs=100):
     """Write a folder of simulated ECGs (WFDB, EDF and CSV mixed) with `labels.csv`, and give the planted flaws."""
     import pandas as pd
 

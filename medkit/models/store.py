@@ -67,7 +67,7 @@ def load(folder):
     try:
         if digest(told) != spec.get("digest") or hashlib.sha256(weights).hexdigest() != spec.get("weights"):
             raise ValueError("its checksum does not agree")
-        model = Model(spec, from_bytes(weights))
+        model = Model(told, from_bytes(weights))
         checked(model)
     except Exception as error:
         reason = str(error).strip().rstrip(".").splitlines() or [type(error).__name__]
@@ -82,12 +82,26 @@ def checked(model):
         raise ValueError("parts are missing")
     if arrays["cohort_p"].shape != (len(arrays["cohort_y"]), len(spec["classes"])):
         raise ValueError("the cohort has another number of classes")
-    if spec["family"] == "network":
-        model.network()
     if spec["family"] == "boosting":
         nodes = arrays["value"].shape[1]
         if any(a.shape != arrays["value"].shape or a.min() < 0 or a.max() >= nodes for a in (arrays["left"], arrays["right"])):
             raise ValueError("a tree leads nowhere")
+        if not 0 <= arrays["depth"][0] <= nodes:
+            raise ValueError("a tree is deeper than it is large")
+    p = model.predict(nobody(spec))
+    if p.shape != (1, len(spec["classes"])) or not np.isclose(p.sum(), 1):
+        raise ValueError("its parts do not make a prediction")
+
+
+def nobody(spec):
+    """Make an input of the shape that a model takes: typical values, a black image, a flat line."""
+    import pandas as pd
+
+    if spec["kind"] == "table":
+        return pd.DataFrame({e["name"]: [e["quantiles"][10] if e["type"] == "number" else e["values"][0]] for e in spec["plan"]})
+    if spec["kind"] == "images":
+        return np.zeros((1, spec["size"], spec["size"], spec["channels"]), np.uint8)
+    return np.zeros((1, spec["samples"], len(spec["channels"])), np.float32)
 
 
 def read_new(model, data, patient):
