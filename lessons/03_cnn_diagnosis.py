@@ -110,9 +110,9 @@ def class_name(k):
 blocks = DataBlock(blocks=(ImageBlock, CategoryBlock(vocab=data.classes)),
                    get_x=open_image, get_y=class_name,
                    splitter=IndexSplitter(range(len(few), len(codes))))
+training.set_seed(seed)
 dls = blocks.dataloaders(range(len(codes)), bs=32, num_workers=0, seed=seed,
                          device=training.best_device())
-training.set_seed(seed)
 learn = vision_learner(dls, get_model_builder(arch), pretrained=which == "imagenet",
                        path=training.SCRATCH)
 
