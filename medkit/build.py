@@ -7,6 +7,7 @@ from pathlib import Path
 
 from . import lessons
 from .files import make_folder, write_text, written_whole
+from .report import plan
 
 # jsonschema tries this import for grammars that no notebook needs; without it each start is 1.3 s shorter.
 sys.modules.setdefault("rfc3987_syntax", None)
@@ -42,6 +43,8 @@ def build(root, *, execute=True, force=False):
     for path in lessons.sources():  # headers and links may quote what was just measured
         for kind, sub in TARGETS.items():
             write_notebook(make_folder(root / sub) / f"{path.stem}.ipynb", lessons.compose(path, kind))
+    for path in lessons.templates():
+        write_notebook(make_folder(root / "templates") / f"{path.stem}.ipynb", plan.notebook(path))
 
 
 def readme(root):

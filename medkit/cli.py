@@ -120,6 +120,35 @@ def run(words: Lessons = None, param: Given = [], out: Out = None, grid: Grid = 
     raise typer.Exit(int(any(t.status == "failed" for t in tasks)))
 
 
+@app.command()
+def new(source: Annotated[Path, typer.Option("--from", metavar="PATH", help="A table, or a folder of images or recordings.")],
+        force: Annotated[bool, typer.Option("--force", help="Replace a schema that is there.")] = False):
+    """Write the schema of your own data, as inferred, for you to correct.
+
+    Example: medkit new --from ward.csv
+    """
+    from .datasets import schema
+
+    print(f"Wrote {schema.write(source, force)}. Read it, correct it, then run: medkit report {source}")
+
+
+@app.command()
+def report(source: Annotated[Path, typer.Argument(metavar="PATH", help="A table, or a folder of images or recordings.")],
+           param: Given = [], out: Out = None):
+    """Report on your own data: data card, a model chosen against baselines, model card. The model is saved beside it.
+
+    Example: medkit report ward.csv --out ward-report, then
+    medkit run patient -p model=ward-report/model -p data=ward.csv -p patient=P00012
+    """
+    from datetime import datetime
+
+    from .datasets import own
+
+    own.load(source)  # what is wrong with the data is told at once
+    out = out or Path("reports") / datetime.now().strftime("%Y-%m-%d_%H%M%S")
+    run(["10"], [f"dataset={source}", f"save_to={out / 'model'}", *param], out)
+
+
 def cross(first, second):
     """Combine each row of a grid with each row of a table."""
     if first is None or second is None:

@@ -36,15 +36,23 @@ def sources():
     return sorted(folder().glob("[0-9][0-9]_*.py"))
 
 
+def templates():
+    """Give the sources of notebooks that are reports alone, such as that on one patient."""
+    return sorted((folder() / "templates").glob("*.py"))
+
+
 def find(word):
-    """Find a lesson by number ("3"), name ("03_cnn_diagnosis") or topic ("cnn_diagnosis"), or any notebook by path."""
+    """Find a lesson by number ("3"), name ("03_cnn_diagnosis") or topic, a template by name, or any notebook by path."""
     if word.endswith((".ipynb", ".py")) and Path(word).is_file():
         return Path(word).resolve()
     for path in sources():
         number, topic = path.stem.split("_", 1)
         if word in (path.stem, topic) or (word.isdigit() and int(word) == int(number)):
             return path
-    raise unknown("lesson", word, [p.stem for p in sources()])
+    for path in templates():
+        if word == path.stem:
+            return path
+    raise unknown("lesson", word, [p.stem for p in [*sources(), *templates()]])
 
 
 @cache

@@ -35,6 +35,7 @@ class Recordings:
     patients: np.ndarray
     parts: dict
     notes: list = field(default_factory=list)
+    files: np.ndarray | None = None  # (n,), of a folder
 
 
 def recordings(source="virtual-hospital", seconds=4, fs=None, seed=0):
@@ -175,20 +176,26 @@ def eegmat_files():
 
 def from_folder(folder, seconds, fs, seed):
     """Cut a user's own recordings into windows, labelled by `labels.csv`."""
-    from .tables import read_frame
+    from .tables import cells_filled, read_frame
 
-    table = read_frame(folder / "labels.csv").astype(str)
-    path, absent = folder / "labels.csv", [c for c in ("file", "label") if c not in table]
+    path = folder / "labels.csv"
+    table = read_frame(path)
+    absent = [c for c in ("file", "label") if c not in table]
     if absent:
         raise MedkitError(f"{path} has no column '{absent[0]}'. Needed: file, label; "
                           "optional: patient, split.")
+    cells_filled(table, [c for c in ("file", "label", "patient", "split") if c in table], path)
+    table = table.astype(str)
+    outside = [f for f in table["file"] if Path(f).is_absolute() or ".." in Path(f).parts]
+    if outside:
+        raise MedkitError(f"{path}: '{outside[0]}' lies outside the folder. Name files below {folder}.")
     classes, code = np.unique(table["label"], return_inverse=True)
     if len(classes) < 2:
         raise MedkitError(f"{path} has one label only ('{classes[0]}'): there is nothing to tell apart.")
     first = signals.read(folder / table["file"][0], fs)
     found = [signals.read(folder / f, fs, first.channels) for f in table["file"]]
     rates = {one.fs for one in found}
-    if len(rates) > 1:
+    if max(rates) > 1.001 * min(rates):  # a clock in a CSV file is rounded
         raise MedkitError(f"{folder}: the sampling rates differ (from {min(rates):g} to {max(rates):g} Hz).")
     cuts = [windows(one.x, round(seconds * first.fs)) for one in found]
     empty = next((f for f, c in zip(table["file"], cuts) if not len(c)), None)
@@ -200,4 +207,4 @@ def from_folder(folder, seconds, fs, seed):
     notes = [] if "patient" in table else ["No patient is named: each file counts as a patient of its own."]
     return Recordings(folder.name, first.fs, first.channels, [str(c) for c in classes], np.concatenate(cuts),
                       code[rows], patients, parts_of(table, code[rows], patients, seed, folder),
-                      notes + told(found))
+                      notes + told(found), table["file"].to_numpy())

@@ -8,6 +8,7 @@ A user's CSV or Parquet file may have a schema beside it, a TOML file of the sam
     [columns]               # columns that are not named here are taken as they look
     age = "number"          # text in it is an error that names the row
     ward = "category"
+    admitted = "date"       # no variable; checked against the date of the outcome (lesson 10)
     note = "ignore"
 """
 
@@ -22,7 +23,7 @@ import numpy as np
 from ..errors import MedkitError, unknown
 from .split import by_patient
 
-TYPES = ("number", "category", "ignore")
+TYPES = ("number", "category", "date", "ignore")
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ def typed(frame, columns, path):
             raise MedkitError(f"{path}, column '{column}': {unknown('type', kind, TYPES)}")
     numeric = {c: numbers(frame, c, path) for c, kind in columns.items() if kind == "number" and c in frame}
     named = {c: frame[c].astype("category") for c, kind in columns.items() if kind == "category" and c in frame}
-    ignored = [c for c, kind in columns.items() if kind == "ignore"]
+    ignored = [c for c, kind in columns.items() if kind in ("ignore", "date")]
     return frame.assign(**numeric, **named).drop(columns=ignored, errors="ignore")
 
 

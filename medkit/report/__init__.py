@@ -1,5 +1,5 @@
 """Run lessons as reports: record figures, execute with parameters, render, index."""
 
-from .record import provenance, record, say
+from .record import provenance, quote, record, say
 
-__all__ = ["record", "say", "provenance"]
+__all__ = ["record", "say", "quote", "provenance"]

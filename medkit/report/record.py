@@ -55,6 +55,13 @@ def say(text):
     display(Markdown(text))
 
 
+def quote(text):
+    """Make a text of the data (a name, a category) safe inside Markdown: it is shown as it is, and does nothing."""
+    from html import escape
+
+    return re.sub(r"([\\`*_{}\[\]()#+!|~$:-])", lambda found: f"&#{ord(found[0])};", escape(str(text), quote=False).replace("\n", " "))
+
+
 def provenance(seed=None):
     """Show the versions, device, data checksums and peak memory of this run, and store them."""
     from IPython.display import display

@@ -1,0 +1,230 @@
+"""What is suspicious about a data set before any model is trained: leaks, doubles, gaps. Explained in lesson 10.
+
+What looks at the outcome looks at training rows alone.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .. import evaluate
+
+LEAK, FILE_LEAK, TELLING, RANKS = 0.95, 0.8, 0.65, 0.65  # AUROC of one column alone
+MOST = 5000  # rows that are looked at for one column
+SAME = 0.9995  # correlation of two images or signals that are taken for one
+SENTINELS = {-999, -99, -9, -1, 99, 999, 9999, 99999}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing to look at: `kind` (a key of `ADVICE`), `where` (a column), and what was found."""
+
+    kind: str
+    where: str
+    text: str
+
+
+ADVICE = {"leak": "Was it known when the prediction is to be made? If not, ignore it.",
+          "gaps tell": "Ask why it was measured. A model will use the gap itself.",
+          "identity": "Numbers given by outcome or by clinic tell of it. Never an input.",
+          "date": "Written after the outcome. Whatever comes from that visit is not known in time.",
+          "missing": "Ask why. Ignore the column, or measure it.",
+          "code for missing": "Replace it by an empty cell.", "spelling": "Write each category in one way.",
+          "constant": "It tells nothing. Ignore it.", "duplicate": "One patient under two names? Join or remove them.",
+          "few": "Intervals will be wide. Collect more.", "signal": "Look at it. Leave it out if it is not real."}
+
+
+def findings(own):
+    """Give all findings about a data set, as a list of Finding."""
+    found = [*duplicates(own), *identity(own), *few(own)]
+    if own.kind == "table":
+        return found + [f for name in own.X for f in column(own, name)] + dates(own)
+    found += [Finding("signal", n.partition(":")[0], n) for n in own.notes if "flat line" in n or "clipped" in n]
+    for name in own.facts.columns.difference(["file", *own.schema.get("groups", [])]):
+        score = foretells(own, own.facts[name])
+        if score >= FILE_LEAK:
+            found.append(Finding("leak", name, f"How the file was made tells the outcome: AUROC {score:.2f} by this alone."))
+    return found
+
+
+def column(own, name):
+    """Look at one column of a table."""
+    values, found = own.X[name], []
+    gaps, score = values.isna(), foretells(own, own.X[name])
+    if score >= LEAK:
+        found.append(Finding("leak", name, f"Predicts the outcome almost alone (AUROC {score:.2f})."))
+    if gaps.mean() > 0.2:
+        found.append(Finding("missing", name, f"{gaps.mean():.0%} are missing."))
+    telling = foretells(own, gaps) if gaps.any() else 0
+    if telling >= TELLING:
+        found.append(Finding("gaps tell", name, f"Whether it was measured tells the outcome (AUROC {telling:.2f})."))
+    if values.nunique() < 2:
+        found.append(Finding("constant", name, "It has one value only."))
+    return found + (sentinels(values, name) if values.dtype.kind in "if" else spellings(values, name))
+
+
+def foretells(own, values):
+    """Tell how well one column predicts the outcome: cross-validated AUROC of a small tree, patients kept whole.
+
+    A gap counts as a value. Of several classes: the mean over classes, each against the rest.
+    """
+    import pandas as pd
+    from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+    from sklearn.tree import DecisionTreeClassifier
+
+    rows = own.parts["train"]
+    rows = rows if len(rows) <= MOST else np.sort(np.random.default_rng(0).choice(rows, MOST, replace=False))
+    values, y, patients = values.iloc[rows], own.y[rows], own.patients[rows]
+    if pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
+        x = values.to_numpy(float)
+    else:
+        x = pd.factorize(values.astype(str).where(values.notna()), sort=True)[0].astype(float)
+    folds = min(5, *np.bincount(y, minlength=len(own.classes)), len(np.unique(patients)))
+    if folds < 2 or len(np.unique(x)) < 2:
+        return 0.5
+    tree = DecisionTreeClassifier(max_leaf_nodes=8, min_samples_leaf=5, random_state=0)
+    p = cross_val_predict(tree, x[:, None], y, groups=patients, cv=StratifiedGroupKFold(folds), method="predict_proba")
+    return float(evaluate.macro(evaluate.auroc)(y, p))
+
+
+def sentinels(values, name):
+    """Find numbers that stand for "missing": repeated, typical, and far from all others."""
+    import pandas as pd
+
+    x = pd.Series(values.to_numpy(float)).dropna()
+    low, high = x.quantile([0.25, 0.75]) if len(x) else (0, 0)
+    reach = 5 * max(high - low, 1e-9)
+    odd = [v for v, n in x.value_counts().items() if v in SENTINELS and n >= 3 and not low - reach <= v <= high + reach]
+    return [Finding("code for missing", name, f"The value {v:g} stands {int((x == v).sum())} times, far from all others.")
+            for v in odd]
+
+
+def spellings(values, name):
+    """Find categories that differ in capitals and spaces alone."""
+    texts = values.dropna().astype(str)
+    many = texts.groupby(texts.str.strip().str.lower()).nunique()
+    return [Finding("spelling", name, f"'{k}' is written in {n} ways.") for k, n in many[many > 1].items()]
+
+
+def dates(own):
+    """Find dates that lie after the date of the outcome."""
+    import pandas as pd
+
+    known = own.schema.get("outcome_date")
+    columns = [c for c, kind in own.schema["columns"].items() if kind == "date" and c != known]
+    if not known:
+        return []
+    when = {c: pd.to_datetime(own.facts[c], errors="coerce", format="mixed") for c in [known, *columns]}
+    late = {c: int((when[c] > when[known]).sum()) for c in columns}
+    return [Finding("date", c, f"{n} dates lie after the outcome ('{known}').") for c, n in late.items() if n]
+
+
+def identity(own):
+    """Find out whether the numbers in patients' names tell the outcome."""
+    import pandas as pd
+
+    number = pd.to_numeric(pd.Series(own.patients).str.extract(r"(\d+)(?!.*\d)")[0], errors="coerce")
+    score = foretells(own, number) if own.schema.get("patient") or own.kind != "table" else 0.5
+    return [Finding("identity", "patient", f"The number in the patient's name tells the outcome (AUROC {score:.2f}).")
+            ] if score >= RANKS else []
+
+
+def few(own):
+    """Find classes with few patients."""
+    counts = {c: len(np.unique(own.patients[own.y == k])) for k, c in enumerate(own.classes)}
+    return [Finding("few", c, f"Only {n} patients are '{c}'.") for c, n in counts.items() if n < 50]
+
+
+def duplicates(own):
+    """Find rows that equal a row of another patient."""
+    pairs = equal_rows(own) if own.kind == "table" else equal_arrays(own)
+    if not len(pairs):
+        return []
+    part = np.empty(len(own.y), int)
+    for k, rows in enumerate(own.parts.values()):
+        part[rows] = k
+    across = sum(part[i] != part[j] for i, j in pairs)
+    i, j = pairs[0]
+    return [Finding("duplicate", "patient", f"{len(pairs)} pairs of rows of different patients are the same "
+                    f"({across} of them across training and test), such as of {own.patients[i]} and {own.patients[j]}.")]
+
+
+def equal_rows(own):
+    """Give pairs of rows of a table with the same values in all columns; only where rows are rich enough to be unique."""
+    from .own import hashes
+
+    keys = hashes(own.X)
+    order = np.argsort(keys, kind="stable")
+    if len(np.unique(keys)) < 0.5 * len(keys):
+        return []
+    return [(a, b) for a, b in zip(order[:-1], order[1:]) if keys[a] == keys[b] and own.patients[a] != own.patients[b]]
+
+
+def equal_arrays(own):
+    """Give pairs of images or signals of different patients that correlate almost perfectly."""
+    flat = own.X.reshape(len(own.X), -1).astype(np.float32)
+    flat = flat[:, ::max(1, flat.shape[1] // 1024)]
+    flat = flat - flat.mean(axis=1, keepdims=True)
+    flat /= np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-9)
+    found = []
+    for start in range(0, len(flat), 1000):
+        i, j = np.nonzero(flat[start:start + 1000] @ flat.T > SAME)
+        found += [(a, b) for a, b in zip(i + start, j) if a < b and own.patients[a] != own.patients[b]]
+    return found
+
+
+def card(own):
+    """Give the data card: {heading: DataFrame}: counts, variables, subgroups, findings."""
+    import pandas as pd
+
+    tables = {"Rows and patients": counts(own)}
+    if own.kind == "table":
+        tables["Variables"] = variables(own)
+    groups = pd.concat([rates(own, g) for g in own.schema.get("groups", [])]) if own.schema.get("groups") else None
+    tables["Subgroups"] = groups if groups is not None else pd.DataFrame({"": ["none is named in the schema"]})
+    told = [(f.kind, f.where, f.text, ADVICE[f.kind]) for f in findings(own)]
+    tables["Findings"] = pd.DataFrame(told, columns=["kind", "where", "what was found", "what to do"])
+    return tables
+
+
+def counts(own):
+    """Count rows, patients and classes in each part."""
+    import pandas as pd
+
+    rows = {part: {"rows": len(r), "patients": len(np.unique(own.patients[r])),
+                   **{c: int((own.y[r] == k).sum()) for k, c in enumerate(own.classes)}} for part, r in own.parts.items()}
+    return pd.DataFrame(rows).T
+
+
+def variables(own):
+    """Describe each column: missing, range or categories, and what it tells of the outcome alone (training rows)."""
+    import pandas as pd
+
+    def one(name):
+        values = own.X[name]
+        number = values.dtype.kind in "if"
+        what = f"{values.min():g} to {values.max():g}" if number else f"{values.nunique()} categories"
+        return {"variable": name, "unit": own.schema.get("units", {}).get(name, ""), "values": what,
+                "missing": f"{values.isna().mean():.0%}", "AUROC alone": round(foretells(own, values), 2)}
+
+    return pd.DataFrame([one(name) for name in own.X])
+
+
+def bands(own, group):
+    """Give the subgroup of each row: a category, or a quarter of the range of a number."""
+    import pandas as pd
+
+    values = own.facts[group]
+    if pd.api.types.is_numeric_dtype(values) and values.nunique() > 6:
+        edges = np.unique(values.quantile([0, 0.25, 0.5, 0.75, 1]))
+        values = pd.cut(values, edges, include_lowest=True).map(lambda i: f"{round(i.left, 1):g} to {round(i.right, 1):g}")
+    return values.astype(object).where(values.notna(), "unknown").astype(str)
+
+
+def rates(own, group):
+    """Count the rows and the share of each class in each subgroup."""
+    import pandas as pd
+
+    shares = pd.get_dummies(pd.Series(own.y).map(dict(enumerate(own.classes)))).groupby(bands(own, group).to_numpy()).mean()
+    shares.insert(0, "rows", bands(own, group).value_counts())
+    return shares.round(3).set_axis([f"{group}: {k}" for k in shares.index])

@@ -1,0 +1,200 @@
+"""An analyst's own data, of any kind, in one form: variables, outcome, patients, parts, and facts about each row."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from .. import fetch
+from ..errors import MedkitError, unknown
+from . import folder, images, recordings, schema, tables
+from .split import by_patient
+
+BOX = ["x", "y", "width", "height"]
+MOST_CLASSES = 20
+
+
+@dataclass(frozen=True)
+class Own:
+    """A data set of n rows in memory.
+
+    Attributes
+    ----------
+    kind : str
+        "table", "images" or "recordings".
+    X : DataFrame, uint8 array (n, size, size, channels), or float32 array (n, samples, channels)
+    y : int64 array of shape (n,)
+        Class codes; of two classes 1 is the one to find.
+    patients : array of str of shape (n,)
+    parts : dict
+        "train", "valid" and "test" to row numbers, split by patient.
+    facts : DataFrame
+        n rows: what is known of each row but is no input: dates, file, size, subgroup.
+    schema : dict
+    notes : list of str
+    boxes : float array of shape (n, 4), or None
+        Where the finding is in X, in pixels: x, y, width, height; NaN where none is marked.
+    fs, channels : float and list
+        Of recordings.
+    """
+
+    name: str
+    kind: str
+    classes: list
+    X: object
+    y: np.ndarray
+    patients: np.ndarray
+    parts: dict
+    facts: object
+    schema: dict
+    notes: list = field(default_factory=list)
+    boxes: np.ndarray | None = None
+    fs: float = 0.0
+    channels: list = field(default_factory=list)
+
+    def take(self, part):
+        """Give X and y of a part."""
+        rows = self.parts[part]
+        return (self.X.iloc[rows] if self.kind == "table" else self.X[rows]), self.y[rows]
+
+
+def load(path, seed=0):
+    """Load an analyst's own data by its schema, which is inferred where it is not written down.
+
+    Parameters
+    ----------
+    path : str or path
+        A table (CSV, Parquet), or a folder of images or recordings.
+    seed : int
+        Which split by patient, where the data bring none.
+
+    Raises
+    ------
+    MedkitError
+        If anything does not fit: it names the file, the row and the column.
+    """
+    path = Path(path).expanduser()
+    try:
+        told = schema.read(path)
+        made = {"table": from_table, "images": from_images, "recordings": from_recordings}[told["kind"]](path, told, seed)
+    except MedkitError:
+        raise
+    except Exception as error:  # damaged in a way that no check foresaw
+        reason = str(error).strip().rstrip(".") or type(error).__name__
+        raise MedkitError(f"{path} cannot be used: {reason}. Is its schema right ({schema.place(path)})?") from error
+    made = with_positive(made, path)
+    for group in told.get("groups", []):
+        tables.columns_there(made.facts, [group], path)
+    fetch.used[path.name] = images.digest_of(made.y, *([made.X] if made.kind != "table" else [hashes(made.X)]))
+    return made
+
+
+def hashes(X):
+    """Give one number for the content of each row of a frame."""
+    import pandas as pd
+
+    return pd.util.hash_pandas_object(X.astype(object).map(str), index=False).to_numpy()
+
+
+def classes_of(values):
+    """Give the distinct values of an outcome in order, as text sorts where they cannot be compared."""
+    found = list(values.unique())
+    try:
+        return sorted(found)
+    except TypeError:
+        return sorted(found, key=str)
+
+
+def from_table(path, told, seed):
+    """Read a table; the outcome, the patient and the date of the outcome are no inputs."""
+    frame = tables.read_frame(path)
+    roles = {key: told[key] for key in ("outcome", "patient", "outcome_date", "treatment") if told.get(key)}
+    tables.columns_there(frame, [*roles.values(), *told["columns"], *told.get("units", {})], path)
+    tables.cells_filled(frame, [roles[key] for key in ("outcome", "patient") if key in roles], path)
+    classes = classes_of(frame[roles["outcome"]])
+    if not 2 <= len(classes) <= MOST_CLASSES:
+        raise MedkitError(f"{path}: the outcome '{roles['outcome']}' has {len(classes)} different values; 2 to "
+                          f"{MOST_CLASSES} classes can be told apart. Name another column, or cut numbers into classes.")
+    y = frame[roles["outcome"]].map({c: k for k, c in enumerate(classes)}).to_numpy(np.int64)
+    aside = {roles[key] for key in ("outcome", "patient", "outcome_date") if key in roles}
+    X = tables.typed(frame, {c: k for c, k in told["columns"].items() if c not in aside}, path)
+    X = X.drop(columns=[c for c in aside if c in X])
+    if not X.shape[1]:
+        raise MedkitError(f"{path} has no column to predict from. See [columns] in {schema.place(path)}.")
+    patients = frame[roles["patient"]].astype(str).to_numpy() if "patient" in roles else row_names(len(frame))
+    notes = [] if "patient" in roles else ["No patient is named: each row counts as a patient of its own."]
+    return Own(path.stem, "table", [str(c) for c in classes], X, y, patients, by_patient(patients, y, seed=seed), frame,
+               told, notes)
+
+
+def row_names(n):
+    """Name patients after their rows."""
+    return np.array([f"row {k}" for k in range(1, n + 1)])
+
+
+def from_images(path, told, seed):
+    """Read a folder of images, with facts about the files, and boxes where the labels have them."""
+    import pandas as pd
+
+    X, y, patients, classes, parts, notes = folder.read_folder(path, told["size"], seed)
+    labels = folder.read_labels(path) if (path / "labels.csv").exists() else folder.list_classes(path)
+    sides = np.array([size_of(path / f) for f in labels["file"]])
+    known = labels.drop(columns=["label", "patient", "split", *BOX], errors="ignore")
+    facts = known.assign(**{"width (pixels)": sides[:, 0], "height (pixels)": sides[:, 1],
+                            "brightness": X.mean(axis=(1, 2, 3)), "format": labels["file"].map(suffix)})
+    boxes = scaled_boxes(labels, sides, told["size"], path / "labels.csv") if set(BOX) <= set(labels) else None
+    return Own(path.resolve().name, "images", classes, X, y, patients, parts, pd.DataFrame(facts), told, notes, boxes)
+
+
+def suffix(name):
+    """Give the ending of a file's name."""
+    return Path(str(name)).suffix.lower()
+
+
+def size_of(path):
+    """Give width and height of an image in its file, without reading its pixels."""
+    if path.suffix.lower() == ".dcm":
+        import pydicom
+
+        head = pydicom.dcmread(path, stop_before_pixels=True)
+        return int(head.Columns), int(head.Rows)
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return image.size
+
+
+def scaled_boxes(labels, sides, size, where):
+    """Check boxes against their images, and bring them to the padded squares of X."""
+    boxes = np.column_stack([tables.numbers(labels, c, where) for c in BOX])
+    outside = (boxes[:, :2] < 0).any(axis=1) | (boxes[:, 2:] <= 0).any(axis=1) | (boxes[:, :2] + boxes[:, 2:] > sides).any(axis=1)
+    if outside.any():
+        row = np.flatnonzero(outside)[0]
+        raise MedkitError(f"{where}, line {row + 2}: the box does not lie inside the image of {sides[row, 0]} x "
+                          f"{sides[row, 1]} pixels ({outside.sum()} such lines).")
+    scale = size / sides.max(axis=1, keepdims=True)
+    boxes[:, :2] += (sides.max(axis=1, keepdims=True) - sides) / 2
+    return boxes * scale
+
+
+def from_recordings(path, told, seed):
+    """Read a folder of recordings, cut into windows, with facts about the files."""
+    taken = recordings.from_folder(path, told["seconds"], told.get("fs"), seed)
+    labels = tables.read_frame(path / "labels.csv").astype(str).set_index("file", drop=False)
+    known = labels.drop(columns=["label", "patient", "split"], errors="ignore").loc[taken.files]
+    facts = known.assign(format=known["file"].map(suffix), amplitude=np.abs(taken.X).mean(axis=(1, 2)))
+    return Own(path.resolve().name, "recordings", taken.classes, taken.X, taken.y, taken.patients.astype(str), taken.parts,
+               facts.reset_index(drop=True), told, taken.notes, fs=taken.fs, channels=taken.channels)
+
+
+def with_positive(made, path):
+    """Of two classes, make the one to find number 1; check that training and validation have every class."""
+    if len(made.classes) == 2:
+        counts = dict(zip(made.classes, np.bincount(made.y).tolist()))
+        wanted = made.schema.get("positive") or schema.positive_of(counts)
+        if wanted not in made.classes:
+            raise MedkitError(f"{schema.place(path)}: {unknown('value of the outcome', wanted, made.classes)}")
+        if wanted == made.classes[0]:
+            made = replace(made, classes=made.classes[::-1], y=1 - made.y)
+    folder.check_classes(made.y, made.classes, made.parts, path)
+    return made

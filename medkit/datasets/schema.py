@@ -1,0 +1,172 @@
+"""The schema of an analyst's own data: inferred, written for correction, read back and checked.
+
+It is a TOML file: `ward.toml` beside a table `ward.csv`, `schema.toml` inside a folder of images or recordings.
+"""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+from ..errors import MedkitError, unknown
+from ..files import write_text
+from . import tables
+from .folder import SUFFIXES
+
+NUMBER = (int, float)
+KEYS = {"kind": str, "outcome": str, "positive": str, "patient": str, "treatment": str, "outcome_date": str,
+        "groups": list, "columns": dict, "units": dict, "size": int, "seconds": NUMBER, "fs": NUMBER}
+KINDS = ("table", "images", "recordings")
+# Words in the names of columns, by what such a column is likely to be.
+WORDS = {"outcome": "outcome died death mortality dead target label event readmitted diagnosis class",
+         "patient": "patient patient_id mrn subject subject_id pid case_id id",
+         "treatment": "treatment arm therapy", "outcome_date": "outcome_date died_on death_date event_date"}
+GROUPS = "sex gender age race ethnicity hospital site centre center ward scanner device".split()
+POSITIVE = "1 1.0 true yes died dead positive malignant case ill abnormal disease".split()
+DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([ T].*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}( .*)?")
+
+
+def kind_of(path):
+    """Tell what a path holds: "table", "images" or "recordings"."""
+    if not path.exists():
+        raise MedkitError(f"There is no file or folder {path}.")
+    if path.is_file():
+        if path.suffix.lower() not in (".csv", ".tsv", ".txt", ".parquet"):
+            raise MedkitError(f"{path} is neither a table (.csv, .tsv, .txt, .parquet) nor a folder.")
+        return "table"
+    if not (path / "labels.csv").exists():
+        return "images"  # one subfolder per class; the reader says so if there is none
+    table = tables.read_frame(path / "labels.csv")
+    tables.columns_there(table, ["file"], path / "labels.csv")
+    return "images" if table["file"].map(lambda f: Path(str(f)).suffix.lower() in SUFFIXES).any() else "recordings"
+
+
+def place(path):
+    """Say where the schema of some data stands."""
+    return path / "schema.toml" if path.is_dir() else path.with_suffix(".toml")
+
+
+def read(path):
+    """Read and check the schema of some data; what it does not say is inferred."""
+    told, where = tables.schema_beside(path / "schema" if path.is_dir() else path), place(path)
+    for key, value in told.items():
+        if key not in KEYS:
+            raise MedkitError(f"{where}: {unknown('key', key, KEYS)}")
+        if not isinstance(value, KEYS[key]) or isinstance(value, bool):
+            raise MedkitError(f"{where}: '{key}' has the wrong type ({value!r}).")
+    found = infer(path) | told
+    if found["kind"] not in KINDS:
+        raise MedkitError(f"{where}: {unknown('kind', found['kind'], KINDS)}")
+    for key, low, high in (("size", 16, 1024), ("seconds", 0.1, 3600), ("fs", 1, 100_000)):
+        if key in found and not low <= found[key] <= high:
+            raise MedkitError(f"{where}: '{key}' should lie between {low} and {high:,}, not at {found[key]}.")
+    found["columns"] = infer_columns(path, found) | told.get("columns", {}) if found["kind"] == "table" else {}
+    return found
+
+
+def infer(path):
+    """Infer the keys of a schema, less its columns, from the names and values of the data."""
+    kind = kind_of(path)
+    if kind == "images":
+        return {"kind": kind, "size": 64, "groups": groups_in(path)}
+    if kind == "recordings":
+        return {"kind": kind, "seconds": 10, "groups": groups_in(path)}
+    frame = tables.read_frame(path)
+    if not len(frame):
+        raise MedkitError(f"{path} has no rows.")
+    found = {"kind": kind} | {role: name for role in WORDS if (name := by_name(frame, role))}
+    found.setdefault("outcome", next((c for c in frame.columns[::-1] if frame[c].nunique() == 2), frame.columns[-1]))
+    return found | {"groups": [c for c in frame if str(c).lower() in GROUPS and c not in found.values()]}
+
+
+def groups_in(folder):
+    """Find columns of subgroups in the labels of a folder."""
+    path = folder / "labels.csv"
+    return [c for c in tables.read_frame(path) if str(c).lower() in GROUPS] if path.exists() else []
+
+
+def by_name(frame, role):
+    """Find the column whose name says that it plays a role, or None; an outcome has 2 to 20 values."""
+    lower = {str(c).lower(): c for c in frame}
+    names = [lower[word] for word in WORDS[role].split() if word in lower]
+    return next((c for c in names if role not in ("outcome", "treatment") or 2 <= frame[c].nunique() <= 20), None)
+
+
+def infer_columns(path, schema):
+    """Infer the type of each column of a table that may serve as a variable."""
+    frame = tables.read_frame(path)
+    roles = {schema.get(key) for key in ("outcome", "patient", "outcome_date")}
+    return {c: type_of(frame[c].dropna()) for c in frame if c not in roles}
+
+
+def type_of(values):
+    """Infer a column's type: number, category, date, or (free text, nothing at all) ignore."""
+    import pandas as pd
+
+    if pd.api.types.is_bool_dtype(values):
+        return "category"
+    if pd.api.types.is_datetime64_any_dtype(values):
+        return "date"
+    if len(values) and pd.to_numeric(values, errors="coerce").notna().mean() >= 0.8:
+        return "number"  # a word among the numbers is then an error that names its row
+    texts = values.astype(str)
+    if len(texts) and texts.map(lambda t: bool(DATE.fullmatch(t))).mean() >= 0.8:
+        return "date"
+    return "category" if 0 < texts.nunique() <= min(50, len(texts) / 2) else "ignore"
+
+
+def positive_of(counts):
+    """Guess which of two classes is the one to find: by its name, else the rarer. `counts` is {class: rows}."""
+    return next((c for c in counts if c.lower() in POSITIVE), min(counts, key=counts.get))
+
+
+def write(path, force=False):
+    """Write the inferred schema beside the data, with remarks, and give its path."""
+    path = Path(path).expanduser()
+    where = place(path)
+    if where.exists() and not force:
+        raise MedkitError(f"{where} is there already. Edit it, or replace it with --force.")
+    schema = infer(path)
+    lines = [f"# Inferred from {plain(path.name)}. Correct what is wrong, then run: medkit report PATH"]
+    lines += [f"{key} = {toml(value)}" for key, value in schema.items()]
+    if schema["kind"] == "table":
+        lines += remarks(schema, tables.read_frame(path), infer_columns(path, schema))
+    else:
+        lines += ['# positive = "..."  # of two classes, the one to find; without this line: the rarer']
+    write_text(where, "\n".join(lines) + "\n")
+    return where
+
+
+def remarks(schema, frame, columns):
+    """Give the part of a table's schema that tells of its columns."""
+    counts = {str(c): n for c, n in frame[schema["outcome"]].value_counts().items()}
+    first = [f"positive = {toml(positive_of(counts))}  # the value of the outcome to find"] * (len(counts) == 2)
+    absent = [f'# {key} = "..."  # {what}' for key, what in (
+        ("patient", "the column that names the patient; without it each row is a patient"),
+        ("treatment", "the column that tells the treatment"), ("outcome_date", "when the outcome came to be known"))
+        if key not in schema]
+    told = [f"{toml(c)} = {toml(kind)}  # {about(frame[c])}" for c, kind in columns.items()]
+    return [*first, *absent, "", "[columns]  # number, category, date or ignore", *told, "",
+            "[units]  # for example: creatinine = \"mg/dL\"; a saved model refuses data in other units"]
+
+
+def about(values):
+    """Say in a few words what a column holds, without quoting texts of patients."""
+    import pandas as pd
+
+    gaps = f", {values.isna().mean():.0%} missing" if values.isna().any() else ""
+    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values) and values.notna().any():
+        return f"{values.min():g} to {values.max():g}{gaps}"
+    return f"{values.nunique()} different values{gaps}"
+
+
+def toml(value):
+    """Write a value as TOML."""
+    if isinstance(value, list):
+        return "[" + ", ".join(map(toml, value)) + "]"
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f") if isinstance(value, str) else str(value)
+
+
+def plain(text):
+    """Make a text fit for a comment of one line."""
+    return re.sub(r"[^\x20-\x7e\u00a0-\ud7ff]", "?", str(text))

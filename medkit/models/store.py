@@ -1,0 +1,229 @@
+"""Saving a model without pickle, and refusing data that do not fit it.
+
+A saved model is a folder of two files: `model.json` (what it is, what it needs) and `weights.safetensors` (arrays).
+Loading runs no code of the file's.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import MedkitError, unknown
+from ..files import make_folder, write_text, written_whole
+from .own import FAMILIES, Model
+
+FORMAT = 1
+NEEDED = {"table": ("plan",), "images": ("size", "channels", "smallest_side"), "recordings": ("fs", "channels", "samples")}
+FAR = 3  # a value this many times the training range away from it is taken for another unit
+
+
+def save(model, folder):
+    """Save a model into a folder.
+
+    Returns
+    -------
+    Path
+        The folder.
+    """
+    from safetensors.numpy import save as to_bytes
+
+    folder = make_folder(folder)
+    weights = to_bytes({k: np.ascontiguousarray(v) for k, v in model.arrays.items()})
+    with written_whole(folder / "weights.safetensors") as aside:
+        aside.write_bytes(weights)
+    spec = model.spec | {"format": FORMAT, "weights": hashlib.sha256(weights).hexdigest()}
+    write_text(folder / "model.json", json.dumps(spec | {"digest": digest(spec)}, indent=1, ensure_ascii=False) + "\n")
+    return folder
+
+
+def digest(spec):
+    """Give the checksum of a specification."""
+    return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()
+
+
+def load(folder):
+    """Load a model that `save` wrote.
+
+    Raises
+    ------
+    MedkitError
+        If a file is missing, damaged or altered, or comes from another version.
+    """
+    from safetensors.numpy import load as from_bytes
+
+    folder = Path(folder).expanduser()
+    try:
+        spec = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        weights = (folder / "weights.safetensors").read_bytes()
+        told = {k: v for k, v in spec.items() if k != "digest"}
+    except OSError as error:
+        raise MedkitError(f"{folder} holds no saved model: {error.strerror} ({Path(str(error.filename)).name}).") from None
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise MedkitError(f"{folder / 'model.json'} is damaged: {error}. Save the model again.") from None
+    if told.get("format", FORMAT) != FORMAT:
+        raise MedkitError(f"{folder} was saved in format {told['format']}; this medkit reads format {FORMAT}.")
+    try:
+        if digest(told) != spec.get("digest") or hashlib.sha256(weights).hexdigest() != spec.get("weights"):
+            raise ValueError("its checksum does not agree")
+        model = Model(told, from_bytes(weights))
+        checked(model)
+    except Exception as error:
+        reason = str(error).strip().rstrip(".").splitlines() or [type(error).__name__]
+        raise MedkitError(f"The model in {folder} is damaged or was altered: {reason[0]}. Save it again.") from None
+    return model
+
+
+def checked(model):
+    """Check that the parts of a model agree, however they came about."""
+    spec, arrays = model.spec, model.arrays
+    if spec["family"] not in FAMILIES or spec["kind"] not in NEEDED or not set(NEEDED[spec["kind"]]) <= set(spec):
+        raise ValueError("parts are missing")
+    if arrays["cohort_p"].shape != (len(arrays["cohort_y"]), len(spec["classes"])):
+        raise ValueError("the cohort has another number of classes")
+    if spec["family"] == "boosting":
+        nodes = arrays["value"].shape[1]
+        if any(a.shape != arrays["value"].shape or a.min() < 0 or a.max() >= nodes for a in (arrays["left"], arrays["right"])):
+            raise ValueError("a tree leads nowhere")
+        if not 0 <= arrays["depth"][0] <= nodes:
+            raise ValueError("a tree is deeper than it is large")
+    p = model.predict(nobody(spec))
+    if p.shape != (1, len(spec["classes"])) or not np.isclose(p.sum(), 1):
+        raise ValueError("its parts do not make a prediction")
+
+
+def nobody(spec):
+    """Make an input of the shape that a model takes: typical values, a black image, a flat line."""
+    import pandas as pd
+
+    if spec["kind"] == "table":
+        return pd.DataFrame({e["name"]: [e["quantiles"][10] if e["type"] == "number" else e["values"][0]] for e in spec["plan"]})
+    if spec["kind"] == "images":
+        return np.zeros((1, spec["size"], spec["size"], spec["channels"]), np.uint8)
+    return np.zeros((1, spec["samples"], len(spec["channels"])), np.float32)
+
+
+def read_new(model, data, patient):
+    """Read what is known of one patient from files like those that the model was trained on, and check that it fits.
+
+    Parameters
+    ----------
+    data : path
+        A table, or a folder; an outcome or label is not needed.
+    patient : str
+        As the patient column of the table or of `labels.csv` names it; or the name of a file in the folder.
+
+    Returns
+    -------
+    DataFrame, images or signals
+        As `Model.predict` takes them, one or more rows.
+
+    Raises
+    ------
+    MedkitError
+        If there is no such patient, or the data do not fit the model.
+    """
+    data = Path(data).expanduser()
+    try:
+        if model.spec["kind"] == "table":
+            return fitting_table(model.spec, rows_of(model.spec, data, patient), data)
+        files = files_of(data, patient)
+        return fitting_images(model.spec, files) if model.spec["kind"] == "images" else fitting_signals(model.spec, files)
+    except MedkitError:
+        raise
+    except Exception as error:
+        raise MedkitError(f"{data} cannot be used: {str(error).strip() or type(error).__name__}.") from error
+
+
+def rows_of(spec, data, patient):
+    """Give the rows of one patient of a table."""
+    from ..datasets import own, tables
+
+    frame = tables.read_frame(data)
+    if spec.get("patient"):
+        tables.columns_there(frame, [spec["patient"]], data)
+    names = frame[spec["patient"]].astype(str) if spec.get("patient") else own.row_names(len(frame))
+    rows = frame[names == str(patient)]
+    if not len(rows):
+        raise MedkitError(f"{data} has no patient '{patient}'.")
+    return rows
+
+
+def fitting_table(spec, frame, where):
+    """Check columns, types, categories, units and ranges; give the columns that the model takes."""
+    from ..datasets import tables
+
+    tables.columns_there(frame, [e["name"] for e in spec["plan"]], where)
+    units = tables.schema_beside(where).get("units", {})
+    for name, unit in units.items():
+        if spec["units"].get(name, unit) != unit:
+            raise MedkitError(f"{where}: '{name}' is in {unit}, but the model was trained on {spec['units'][name]}.")
+    return frame[[e["name"] for e in spec["plan"]]].assign(**{e["name"]: fitting_column(frame, e, where) for e in spec["plan"]})
+
+
+def fitting_column(frame, entry, where):
+    """Check one column of new rows against what the model was trained on."""
+    from ..datasets import tables
+
+    name = entry["name"]
+    if entry["type"] == "number":
+        values = tables.numbers(frame, name, where)
+        low, high = entry["quantiles"][0], entry["quantiles"][-1]
+        reach = FAR * max(high - low, abs(high), 1e-9)
+        odd = values[(values < low - reach) | (values > high + reach)]
+        if len(odd):
+            raise MedkitError(f"{where}: '{name}' is {odd.iloc[0]:g}, far outside {low:g} to {high:g}, which the model was "
+                              "trained on. Is it in another unit?")
+        return values
+    strange = sorted(set(frame[name].dropna().astype(str)) - set(entry["values"]))
+    if strange:
+        raise MedkitError(f"{where}: {unknown(f'category of {name}', strange[0], entry['values'])}")
+    return frame[name]
+
+
+def files_of(folder, patient):
+    """Give the files of a patient in a folder."""
+    from ..datasets import tables
+
+    if not folder.is_dir():
+        raise MedkitError(f"There is no folder {folder}.")
+    labels = folder / "labels.csv"
+    names = [str(patient)]
+    if labels.exists():
+        table = tables.read_frame(labels)
+        tables.columns_there(table, ["file"], labels)
+        if "patient" in table:
+            names = table["file"][table["patient"].astype(str) == str(patient)].astype(str).tolist() or names
+    found = [folder / n for n in names]
+    if any(".." in f.parts or not f.is_file() or folder.resolve() not in f.resolve().parents for f in found):
+        raise MedkitError(f"{folder} has no patient and no file '{patient}'.")
+    return found
+
+
+def fitting_images(spec, files):
+    """Read images, and check colour and resolution."""
+    from ..datasets import folder
+
+    sizes = set()
+    X = np.stack([folder.read_image(f, spec["size"], sizes) for f in files])
+    if spec["channels"] == 1 and np.ptp(X, axis=3).any():
+        raise MedkitError(f"{files[0].parent}: an image of this patient has colour; the model was trained on grey ones.")
+    smallest = min(map(min, sizes))
+    if smallest < spec["smallest_side"] / 2:
+        raise MedkitError(f"{files[0].parent}: an image has {smallest} pixels a side; the model was trained on images of at "
+                          f"least {spec['smallest_side']}.")
+    return X[..., :spec["channels"]]
+
+
+def fitting_signals(spec, files):
+    """Read recordings, and check sampling rate, channels and length; they are cut into the model's windows."""
+    from ..datasets import recordings, signals
+
+    found = [signals.read(f, None, spec["channels"]) for f in files]
+    for one, file in zip(found, files):
+        if abs(one.fs / spec["fs"] - 1) > 0.01:
+            raise MedkitError(f"{file} has {one.fs:g} samples per second; the model was trained on {spec['fs']:g}.")
+        if len(one.x) < spec["samples"]:
+            raise MedkitError(f"{file} lasts {len(one.x) / one.fs:g} s; the model needs {spec['samples'] / spec['fs']:g} s.")
+    return np.concatenate([recordings.windows(one.x, spec["samples"]) for one in found])

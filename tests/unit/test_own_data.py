@@ -1,0 +1,208 @@
+"""An analyst's own data: schema inferred, flaws found where they are and not where they are not, reports that run."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+
+from medkit import lessons
+from medkit.datasets import audit, own, schema
+from medkit.errors import MedkitError
+from medkit.hospital import handout
+from medkit.report import quote, render
+from medkit.report.run import run
+
+ATTACK = '<img src=x onerror="document.title=\'pwned\'"><script>1</script>'
+
+
+@pytest.fixture(scope="session")
+def desk(tmp_path_factory):
+    """Write the three simulated sets once, and give their folder and the planted flaws."""
+    folder = tmp_path_factory.mktemp("desk")
+    planted = {"ward.csv": handout.table(folder / "ward.csv", n=500), "films": handout.images(folder / "films", n=160),
+               "ecg": handout.recordings(folder / "ecg", n=90)}
+    return folder, planted
+
+
+def clean_table(n=400, seed=0):
+    rng = np.random.default_rng(seed)
+    died = rng.random(n) < 0.3
+    return pd.DataFrame({"mrn": [f"m{k}" for k in rng.permutation(n)], "age": rng.normal(60, 10, n).round(1) + 3 * died,
+                         "sex": rng.choice(["f", "m"], n), "crp": rng.gamma(2, 20, n).round(2), "died": died.astype(int)})
+
+
+@pytest.mark.parametrize("name", ["ward.csv", "films", "ecg"])
+def test_every_planted_flaw_is_found(desk, name):
+    folder, planted = desk
+    found = {(f.kind, f.where) for f in audit.findings(own.load(folder / name))}
+    assert set(planted[name]) <= found
+
+
+def test_clean_data_raise_no_alarm(tmp_path):
+    clean_table().to_csv(tmp_path / "ward.csv", index=False)
+    assert audit.findings(own.load(tmp_path / "ward.csv")) == []
+
+
+def test_a_flaw_is_what_raises_its_alarm(tmp_path):
+    def kinds(frame, extra=""):
+        frame.to_csv(tmp_path / "ward.csv", index=False)
+        return {(f.kind, f.where) for f in audit.findings(own.load(tmp_path / "ward.csv"))}
+
+    frame = clean_table()
+    assert kinds(frame.assign(code=frame["died"] * 2 + 1)) == {("leak", "code")}
+    assert kinds(frame.assign(mrn=[f"m{k}" for k in frame["died"].rank(method="first").astype(int)])) == {("identity", "patient")}
+    assert kinds(frame.assign(crp=frame["crp"].mask(frame.index < 20, 99999))) == {("code for missing", "crp")}
+    assert kinds(frame.assign(one=1.0)) == {("constant", "one")}
+    twice = frame.head(5).assign(mrn=list("vwxyz"))
+    assert kinds(pd.concat([frame, twice])) == {("duplicate", "patient")}
+    same = pd.concat([frame, frame.head(5)])  # the same patient twice is no duplicate across patients
+    assert kinds(same) == set()
+
+
+def test_leaks_are_looked_for_in_training_rows_alone(tmp_path):
+    frame = clean_table()
+    frame.to_csv(tmp_path / "ward.csv", index=False)
+    one = own.load(tmp_path / "ward.csv")
+    beyond = np.zeros(len(one.y), bool)
+    beyond[one.parts["test"]] = True
+    leaky = frame["died"].where(beyond, 0.5 + frame["age"] / 1000)
+    assert audit.foretells(one, leaky) == audit.foretells(one, leaky.where(~beyond, 7.0)) < 0.95
+
+
+def test_the_schema_that_is_written_is_read_back(desk, tmp_path):
+    folder, _ = desk
+    shutil.copy(folder / "ward.csv", tmp_path / "ward.csv")
+    inferred = schema.read(tmp_path / "ward.csv")
+    schema.write(tmp_path / "ward.csv")
+    again = schema.read(tmp_path / "ward.csv")
+    assert {k: again[k] for k in inferred} == inferred and again["units"] == {}
+    assert inferred["outcome"] == "died" and inferred["patient"] == "patient" and inferred["columns"]["admitted"] == "date"
+    with pytest.raises(MedkitError, match="--force"):
+        schema.write(tmp_path / "ward.csv")
+    hostile = pd.DataFrame({'a"\n]\x7f=\\': [1.5, 2, 3, 4], "ü'#": ["x", "y", "x", "y"], "y": [0, 1, 0, 1]})
+    hostile.to_csv(tmp_path / "h.csv", index=False)
+    before = schema.read(tmp_path / "h.csv")
+    schema.write(tmp_path / "h.csv")
+    assert schema.read(tmp_path / "h.csv")["columns"] == before["columns"]
+
+
+@pytest.mark.parametrize("text, message", [
+    ("outcom = 'died'", "Did you mean 'outcome'"), ("outcome = 3", "wrong type"), ("kind = 'film'", "no kind"),
+    ("positive = 'dead'", "value of the outcome"), ("outcome = 'age'", "different values"), ("[columns]\nage = 'nr'", "type 'nr'"),
+    ("[columns]\nagee = 'number'", "Did you mean 'age'"), ("groups = ['seks']", "column 'seks'"), ("= 3", "TOML"),
+    ("[columns]\nage='ignore'\nsex='ignore'\ncrp='ignore'", "no column to predict from")])
+def test_a_wrong_schema_is_told(tmp_path, text, message):
+    clean_table().to_csv(tmp_path / "ward.csv", index=False)
+    (tmp_path / "ward.toml").write_text(text)
+    with pytest.raises(MedkitError, match=message):
+        own.load(tmp_path / "ward.csv")
+
+
+def test_parquet_is_the_same_as_csv(tmp_path):
+    clean_table().to_csv(tmp_path / "a.csv", index=False)
+    clean_table().to_parquet(tmp_path / "b.parquet")
+    a, b = own.load(tmp_path / "a.csv"), own.load(tmp_path / "b.parquet")
+    assert (a.y == b.y).all() and a.X.astype(str).equals(b.X.astype(str)) and a.classes == ["0", "1"]
+
+
+def test_boxes_are_checked_and_scaled(desk, tmp_path):
+    folder, _ = desk
+    one = own.load(folder / "films")
+    boxes = one.boxes[one.y == 1]
+    assert np.isnan(one.boxes[one.y == 0]).all() and np.isfinite(boxes).any()
+    assert np.nanmin(boxes) >= 0 and np.nanmax(boxes[:, 1] + boxes[:, 3]) <= 64
+    shutil.copytree(folder / "films", tmp_path / "films")
+    labels = pd.read_csv(tmp_path / "films" / "labels.csv")
+    labels.loc[3, ["x", "y", "width", "height"]] = [60, 60, 50, 5]
+    labels.to_csv(tmp_path / "films" / "labels.csv", index=False)
+    with pytest.raises(MedkitError, match="line 5: the box does not lie inside"):
+        own.load(tmp_path / "films")
+
+
+def test_recordings_of_three_kinds_are_read_alike(desk):
+    one = own.load(desk[0] / "ecg")
+    assert set(one.facts["format"]) == {".hea", ".edf", ".csv"} and one.fs == pytest.approx(100) and one.X.shape[1:] == (1000, 3)
+    assert one.classes == ["sinus", "atrial fibrillation"]
+
+
+def test_what_data_say_is_shown_and_never_acts(tmp_path):
+    frame = clean_table(120)
+    frame["sex"] = frame["sex"].map({"f": ATTACK, "m": "m"})
+    frame.rename(columns={"crp": ATTACK}).to_csv(tmp_path / "ward.csv", index=False)
+    card = audit.card(own.load(tmp_path / "ward.csv"))
+    cells = [nbformat.v4.new_output("display_data", {"text/html": t.to_html()}) for t in card.values()]
+    cells.append(nbformat.v4.new_output("display_data", {"text/markdown": f"**{quote(ATTACK)}**"}))
+    from medkit.report.plan import Task
+
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1", outputs=cells)])
+    render.page(notebook, tmp_path / "page.html", Task("x", {}, "x", status="done"))
+    html = (tmp_path / "page.html").read_text()
+    assert html.count("&lt;script&gt;") >= 3  # a column, a category, and Markdown: shown as they are
+    assert "<script" not in html and "<img" not in html
+
+
+@pytest.mark.parametrize("text", ["*a* _b_ [x](y) <b> & `c` $d$ # e", "javascript:alert(1)", ATTACK])
+def test_quoted_text_is_shown_as_it_is(text):
+    import html
+
+    from nbconvert.filters import markdown2html
+
+    shown = markdown2html(quote(text))
+    assert html.unescape(shown).replace("<p>", "").replace("</p>", "").strip() == text
+
+
+def test_identity_in_dicom_does_not_reach_the_card(tmp_path):
+    import pydicom
+    from pydicom.data import get_testdata_file
+
+    dataset = pydicom.dcmread(get_testdata_file("CT_small.dcm"))
+    dataset.PatientName, dataset.PatientID = "Secret^Sally", "SECRET-77"
+    for k in range(20):
+        for kind in ("ill", "well"):
+            (tmp_path / "ct" / kind).mkdir(parents=True, exist_ok=True)
+            dataset.save_as(tmp_path / "ct" / kind / f"{k}.dcm")
+    one = own.load(tmp_path / "ct")
+    told = " ".join(t.to_csv() for t in audit.card(one).values()) + str(one)
+    assert one.X.shape == (40, 64, 64, 1) and "ecret" not in told.lower().replace("secrets", "")
+
+
+def test_new_and_the_patients_page(desk, tmp_path):
+    shutil.copy(desk[0] / "ward.csv", tmp_path / "ward.csv")
+    done = subprocess.run([sys.executable, "-m", "medkit.cli", "new", "--from", str(tmp_path / "ward.csv")],
+                          capture_output=True, text=True)
+    assert done.returncode == 0 and (tmp_path / "ward.toml").exists() and "medkit report" in done.stdout
+    done = subprocess.run([sys.executable, "-m", "medkit.cli", "new", "--from", str(tmp_path / "lost.csv")],
+                          capture_output=True, text=True)
+    assert done.returncode == 2 and "There is no file" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["ward.csv", "films", "ecg"])
+def test_the_page_about_one_patient(desk, tmp_path, name):
+    from medkit.models import own as models
+    from medkit.models import store
+
+    one = own.load(desk[0] / name)
+    store.save(models.with_cohort(models.fit(one, "logistic regression"), one), tmp_path / "model")
+    patient = one.patients[one.parts["test"][0]]
+    given = {"model": str(tmp_path / "model"), "data": str(desk[0] / name), "patient": patient}
+    task, = run(["patient"], given, tmp_path / "out", progress=False)
+    assert task.status == "done", task.error
+    assert 0 <= task.figures["risk"]["value"] <= 1
+    low, value, high = (task.figures["observed_among_similar"][k] for k in ("low", "value", "high"))
+    assert 0 <= low <= value <= high <= 1
+    task, = run(["patient"], given | {"patient": "nobody"}, tmp_path / "out", progress=False)
+    assert task.status == "failed" and "nobody" in task.error and json.loads((tmp_path / "out" / "results.json").read_text())
+
+
+def test_the_template_is_found_and_built():
+    assert lessons.find("patient").parent.name == "templates"
+    built = lessons.folder().parent / "notebooks" / "templates" / "patient.ipynb"
+    from medkit import build
+    from medkit.report import plan
+
+    assert build.current(built, plan.notebook(lessons.find("patient")))
