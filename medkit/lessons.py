@@ -66,6 +66,52 @@ def timings():
     return json.loads(path.read_text()) if path.exists() else {}
 
 
+def exercises(path):
+    """Give the names of a lesson's exercises, such as "1.2", in order."""
+    return re.findall(r'Exercise\("(\d+\.\d+)"', "\n".join(c.source for c in read(path).cells))
+
+
+def solution(name):
+    """Give the code that solves an exercise, by its name, such as "1.2"."""
+    lesson, _, number = name.partition(".")
+    return next(plain_cell(c, "solutions").source for c in read(find(lesson)).cells
+                if "BEGIN SOLUTION" in c.source and f"exercise_{number}(" in c.source)
+
+
+@cache
+def glossary():
+    """Give the words of the glossary: {word: all its names and forms}."""
+    text = (folder() / "glossary.md").read_text(encoding="utf-8")
+    found = re.findall(r"(?m)^## (.+)\n(?:\*also: (.+?)\.\*)?", text)
+    return {word: [word, *filter(None, also.split(", "))] for word, also in found}
+
+
+def words(path):
+    """Give the words of the glossary that stand in a lesson's text; capitals count where a name begins with two."""
+    text = "\n".join(c.source for c in read(path).cells if c.cell_type == "markdown")
+    return [word for word, names in glossary().items() if any(re.search(
+        rf"(?<![\w-]){re.escape(n)}(?![\w-])", text, 0 if n[:2].isupper() else re.I) for n in names)]
+
+
+def page(name):
+    """Build the start page or the glossary ("start", "glossary") from its Markdown source, as a notebook."""
+    import jupytext
+    import nbformat
+
+    cells = jupytext.read(folder() / f"{name}.md").cells
+    for cell in cells:
+        cell.source, cell.metadata = cell.source.replace("LESSONS", table("{0}.ipynb")), {}
+    return nbformat.v4.new_notebook(cells=with_ids(cells, name), metadata=KERNEL)
+
+
+def table(address):
+    """Write the table of lessons, with measured times; `address` holds {0} for a lesson's name."""
+    rows = [f"| {int(p.stem[:2])} | [{facts(p)['title']}]({address.format(p.stem)}) | {facts(p)['data']} | "
+            f"{facts(p)['read_minutes']} min | {run_time(p)} | {timings().get(p.stem, {}).get('peak_memory_mb', '')} MB |"
+            for p in sources()]
+    return "\n".join(["| | Lesson | Data | Read | Run | Memory |", "|---|---|---|---|---|---|", *rows])
+
+
 def compose(path, kind="lesson"):
     """Build the notebook of one kind from a lesson's source, without outputs.
 
@@ -90,7 +136,7 @@ def compose(path, kind="lesson"):
     ends = [] if kind == "report" else [nbformat.v4.new_markdown_cell(neighbours(path))]
     stamp = nbformat.v4.new_code_cell("from medkit.report import provenance\n\nprovenance(seed)")
     stamp.metadata["tags"] = ["provenance"]
-    made = [nbformat.v4.new_markdown_cell(header(path)), *cells, stamp, *ends]
+    made = [nbformat.v4.new_markdown_cell(header(path, kind)), *cells, stamp, *ends]
     return nbformat.v4.new_notebook(cells=with_ids(made, path.stem), metadata={**KERNEL, "medkit": {
         "lesson": path.stem, "title": facts(path)["title"]}})
 
@@ -125,14 +171,15 @@ def with_ids(cells, lesson):
     return cells
 
 
-def header(path):
-    """Write a lesson's first cell from the facts of its head and the measured time."""
+def header(path, kind="lesson"):
+    """Write a lesson's first cell from the facts of its head, the measured time, and the words that it uses."""
     told = facts(path)
+    used = ", ".join(f"[{w}](glossary.ipynb#{w.replace(' ', '-')})" for w in words(path)) if kind != "report" else ""
     aims = "\n".join(f"- {aim}" for aim in told["learn"])
     return (f"# {int(path.stem[:2])}. {told['title']}\n\n**You will be able to**\n\n{aims}\n\n"
             f"**Time:** about {told['read_minutes']} minutes to read, {run_time(path)} to run on two CPU cores. "
             f"**Before:** {told['before']} **Data:** {told['data']}\n\n"
-            f"**The claim that we test:** {told['claim']}")
+            f"**The claim that we test:** {told['claim']}" + (f"\n\n**Words explained:** {used}" if used else ""))
 
 
 def run_time(path):
@@ -149,4 +196,4 @@ def neighbours(path):
     k = paths.index(path)
     links = [f"Previous: [{facts(p)['title']}]({p.stem}.ipynb)" for p in paths[max(0, k - 1):k]]
     links += [f"Next: [{facts(p)['title']}]({p.stem}.ipynb)" for p in paths[k + 1:k + 2]]
-    return "---\n" + " · ".join(links)
+    return "---\n" + " · ".join([*links, "[Glossary](glossary.ipynb)"])
