@@ -93,26 +93,27 @@ def words(path):
         rf"(?<![\w-]){re.escape(n)}(?![\w-])", text, 0 if n[:2].isupper() else re.I) for n in names)]
 
 
-def page(name):
-    """Build the start page or the glossary ("start", "glossary") from its Markdown source, as a notebook."""
+def page(name, paths=None):
+    """Build the start page (of all lessons or some) or the glossary from its Markdown source, as a notebook."""
     import jupytext
     import nbformat
 
-    cells = jupytext.read(folder() / f"{name}.md").cells
+    cells, out = jupytext.read(folder() / f"{name}.md").cells, {f"({p.stem}.ipynb)" for p in set(sources()) - set(paths or sources())}
     for cell in cells:
-        cell.source, cell.metadata = cell.source.replace("LESSONS", table("{0}.ipynb")), {}
+        lines = [line for line in cell.source.splitlines() if not any(link in line for link in out)]
+        cell.source, cell.metadata = "\n".join(lines).replace("LESSONS", table("{0}.ipynb", paths)), {}
     return nbformat.v4.new_notebook(cells=with_ids(cells, name), metadata=KERNEL)
 
 
-def table(address):
+def table(address, paths=None):
     """Write the table of lessons, with measured times; `address` holds {0} for a lesson's name."""
     rows = [f"| {int(p.stem[:2])} | [{facts(p)['title']}]({address.format(p.stem)}) | {facts(p)['data']} | "
             f"{facts(p)['read_minutes']} min | {run_time(p)} | {timings().get(p.stem, {}).get('peak_memory_mb', '')} MB |"
-            for p in sources()]
+            for p in paths or sources()]
     return "\n".join(["| | Lesson | Data | Read | Run | Memory |", "|---|---|---|---|---|---|", *rows])
 
 
-def compose(path, kind="lesson"):
+def compose(path, kind="lesson", paths=None):
     """Build the notebook of one kind from a lesson's source, without outputs.
 
     Parameters
@@ -121,6 +122,8 @@ def compose(path, kind="lesson"):
         The source.
     kind : str
         "lesson" or "exercises" (solutions blanked), "solutions" (filled in), or "report" (no exercises).
+    paths : list of Path, optional
+        The lessons to which it may link; all by default.
 
     Returns
     -------
@@ -133,7 +136,7 @@ def compose(path, kind="lesson"):
     unwanted = {"wrong"} | ({"exercise"} if kind == "report" else set())
     cells = [c for c in read(path).cells if not unwanted & set(c.metadata.get("tags", []))]
     cells = [plain_cell(c, kind) for c in cells]
-    ends = [] if kind == "report" else [nbformat.v4.new_markdown_cell(neighbours(path))]
+    ends = [] if kind == "report" else [nbformat.v4.new_markdown_cell(neighbours(path, paths or sources()))]
     stamp = nbformat.v4.new_code_cell("from medkit.report import provenance\n\nprovenance(seed)")
     stamp.metadata["tags"] = ["provenance"]
     made = [nbformat.v4.new_markdown_cell(header(path, kind)), *cells, stamp, *ends]
@@ -190,9 +193,8 @@ def run_time(path):
     return f"{5 * max(1, round(seconds / 5))} seconds" if seconds < 100 else f"{round(seconds / 60)} minutes"
 
 
-def neighbours(path):
+def neighbours(path, paths):
     """Write the links to the lessons before and after."""
-    paths = sources()
     k = paths.index(path)
     links = [f"Previous: [{facts(p)['title']}]({p.stem}.ipynb)" for p in paths[max(0, k - 1):k]]
     links += [f"Next: [{facts(p)['title']}]({p.stem}.ipynb)" for p in paths[k + 1:k + 2]]

@@ -1,6 +1,6 @@
 """The start page's checks and progress: which exercises are right, kept on disk beside the working copies.
 
-It is kept only in a folder that holds `progress.json`; `make lab` and `medkit student` put one there.
+It is kept only in a folder that holds `progress.json`; `make lab`, `medkit student` and the start page put one there.
 """
 
 import json
@@ -39,6 +39,7 @@ def show(folder="."):
     """Show in a notebook each lesson with a link and how many of its exercises are right, and what comes next."""
     from .report import say
 
+    begin(folder)
     known, rows, nxt = read(folder), [], None
     for path in lessons.sources():
         names = lessons.exercises(path)

@@ -30,11 +30,11 @@ def template(name):
 
 
 @cache
-def exporter():
-    """Make the HTML exporter with our template: no script, no address outside the page."""
+def exporter(name="medkit"):
+    """Make the HTML exporter with our template (or that of a part of a page): no script, no address outside the page."""
     from nbconvert import HTMLExporter
 
-    made = HTMLExporter(template_name="medkit", extra_template_basedirs=[str(TEMPLATES)], exclude_output_prompt=True,
+    made = HTMLExporter(template_name=name, extra_template_basedirs=[str(TEMPLATES)], exclude_output_prompt=True,
                         exclude_anchor_links=True, sanitize_html=True)
     made.register_filter("clean_html", clean)
     return made
@@ -78,6 +78,14 @@ def page(notebook, path, task):
     facts = {"title": title, "error": task.error, "style": template("style.css"), "policy": POLICY}
     html, _ = exporter().from_notebook_node(notebook, resources={"task": facts})
     write_text(path, html)
+
+
+def fragment(notebook):
+    """Give the HTML of a notebook's cells alone, without code, for a page that holds more."""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = with_mathml(cell.source)
+    return exporter("fragment").from_notebook_node(notebook)[0]
 
 
 def with_mathml(markdown):
