@@ -16,9 +16,14 @@ SAID = re.compile(r"Exercise (\d+\.\d+): (right|not yet)\b")
 PAGES = {"teacher": """# For the teacher
 
 - [Agenda](agenda.html) for 2 hours, half a day and 2 days; [how to teach](teaching.html) with these lessons.
-- For each lesson a page of notes and slides. Slides need no network; go on with the Page Down key.
+
+## Lessons
 
 {list}
+
+Slides need no network: go on with the Page Down key.
+
+## On the day
 
 - `students/` goes to the students: `python -m http.server 8000 --directory students`. They open port 8000 of your
   machine, and find there what to do. Try it before with a second machine: firewalls like to close that port.
@@ -106,7 +111,7 @@ def mirrored(copied):
     """Say which data sets the mirror holds, and how to add another."""
     told = ["", "## Data", "", "By default no lesson needs data from elsewhere: patients are simulated, or come with a package. "
             "Real ones, by parameter, the students' machines take from `students/data`. It holds:", ""]
-    told += [f"- `{name}`: {len(files)} files" for name, files in copied.items() if files] or ["- nothing"]
+    told += [f"- `{name}`: {len(files)} file{'s' * (len(files) > 1)}" for name, files in copied.items() if files] or ["- nothing"]
     rest = ", ".join(f"`{name}`" for name, files in copied.items() if not files)
     return "\n".join(told + (["", f"Not on this machine, so not in it: {rest}. To fetch and add one: "
                               "`medkit student --data NAME`, with what you gave before."] if rest else []))

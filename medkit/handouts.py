@@ -81,20 +81,24 @@ def split(notebook):
                 if rest.strip() and made:
                     made[-1][1].append(rest)
         elif not {"exercise", "provenance"} & set(cell.metadata.get("tags", [])):
-            for output in filter(seen, cell.get("outputs", [])):
-                made.append(([f"*{heading.strip('# ')}*", with_output(cell, output)], []))
+            made += [([f"### {heading.strip('# ')}", part], []) for part in with_outputs(cell)]
     return made
 
 
 def seen(output):
-    """Tell whether an output belongs on a slide: a figure, a table or computed prose."""
-    return bool({"image/png", "text/html", "text/markdown"} & set(output.get("data", {})))
+    """Tell whether an output belongs on a slide: a figure, a table or computed prose; not what a progress bar left."""
+    data = output.get("data", {})
+    return "image/png" in data or "text/markdown" in data or "<table" in data.get("text/html", "")
 
 
-def with_output(cell, output):
-    """Copy a cell with one of its outputs and no code."""
-    made = copy.deepcopy(cell)
-    made.source, made.outputs = "", [output]
+def with_outputs(cell):
+    """Copy a cell without its code, once for each figure; tables and prose go with what stands before them."""
+    made = []
+    for output in filter(seen, cell.get("outputs", [])):
+        if not made or "image/png" in output["data"]:
+            made.append(copy.deepcopy(cell))
+            made[-1].source, made[-1].outputs = "", []
+        made[-1].outputs.append(output)
     return made
 
 
