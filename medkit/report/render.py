@@ -77,7 +77,7 @@ def page(notebook, path, task):
     title = notebook.metadata.get("medkit", {}).get("title", task.lesson)
     facts = {"title": title, "error": task.error, "style": template("style.css"), "policy": POLICY}
     html, _ = exporter().from_notebook_node(notebook, resources={"task": facts})
-    write_text(path, html)
+    write_text(path, readable(html))
 
 
 def fragment(notebook):
@@ -85,7 +85,15 @@ def fragment(notebook):
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = with_mathml(cell.source)
-    return exporter("fragment").from_notebook_node(notebook)[0]
+    return readable(exporter("fragment").from_notebook_node(notebook)[0])
+
+
+def readable(html):
+    """Let a table or formula that is wider than the page scroll, by keyboard too; an empty cell is no heading."""
+    scrolls = r'<{0} class="wide" tabindex="0" role="group" aria-label="{1}">\g<0></{0}>'
+    html = re.sub(r"(?s)<table\b.*?</table>", scrolls.format("div", "Table"), html)
+    html = re.sub(r'(?s)<math\b[^>]*display="block".*?</math>', scrolls.format("span", "Formula"), html)
+    return re.sub(r"<th>\s*</th>", "<td></td>", html)
 
 
 def with_mathml(markdown):
