@@ -109,24 +109,26 @@ def pages(paths, copied, students, teacher):
 
 def mirrored(copied):
     """Say which data sets the mirror holds, and how to add another."""
-    told = ["", "## Data", "", "By default no lesson needs data from elsewhere: patients are simulated, or come with a package. "
-            "Real ones, by parameter, the students' machines take from `students/data`. It holds:", ""]
-    told += [f"- `{name}`: {len(files)} file{'s' * (len(files) > 1)}" for name, files in copied.items() if files] or ["- nothing"]
+    told = ["", "## Data", "", "By default no lesson needs data from elsewhere: patients are simulated, or come with "
+            "a package. Real ones, by parameter, the students' machines take from `students/data`. It holds:", ""]
+    held = [f"- `{name}`: {len(files)} file{'s' * (len(files) > 1)}" for name, files in copied.items() if files]
     rest = ", ".join(f"`{name}`" for name, files in copied.items() if not files)
-    return "\n".join(told + (["", f"Not on this machine, so not in it: {rest}. To fetch and add one: "
+    return "\n".join(told + (held or ["- nothing"]) + (["", f"Not on this machine, so not in it: {rest}. To fetch and add one: "
                               "`medkit student --data NAME`, with what you gave before."] if rest else []))
 
 
 def agenda(paths):
     """Write the agendas for 2 hours, half a day and 2 days, as Markdown."""
     parts = ["# Agenda", "", "Computed from each lesson's minutes to read and its measured time to run, "
-             f"{EXERCISE} minutes for each exercise, and a break after about {UNTIL_BREAK} minutes. What does not fit stands below as homework."]
+             f"{EXERCISE} minutes for each exercise, and a break after about {UNTIL_BREAK} minutes. What does not fit "
+             "stands below as homework."]
     for form, days in FORMS.items():
         left = [step for path in paths for step in steps(path)]
         parts += ["", f"## {form[0].upper()}{form[1:]}"]
         for number, minutes in enumerate(days, 1):
             rows, left = day(left, minutes, first=number == 1)
-            parts += ["", *([f"**Day {number}**", ""] if len(days) > 1 else []), "| From | Minutes | What |", "|---|---|---|", *rows]
+            parts += ["", f"**Day {number}**"] if len(days) > 1 else []
+            parts += ["", "| From | Minutes | What |", "|---|---|---|", *rows]
         parts += ["", f"At home: {'; '.join(what for what, _ in left)}." if left else "Nothing is left for home."]
     return "\n".join(parts)
 
@@ -136,7 +138,8 @@ def steps(path):
     told, number = lessons.facts(path), int(path.stem[:2])
     run = -(-lessons.timings().get(path.stem, {}).get("seconds", 0) // 60)
     tasks = len(lessons.exercises(path))
-    return [(f"lesson {number}, {told['title']}", told["read_minutes"] + run), (f"{tasks} exercises of lesson {number}", EXERCISE * tasks)]
+    return [(f"lesson {number}, {told['title']}", told["read_minutes"] + run),
+            (f"{tasks} exercises of lesson {number}", EXERCISE * tasks)]
 
 
 def day(todo, minutes, first):
@@ -181,7 +184,8 @@ def collect(folder, names=False):
     """
     import pandas as pd
 
-    found = [p for p in Path(folder).iterdir() if p.is_dir() and not p.name.startswith(".")] if Path(folder).is_dir() else []
+    inside = Path(folder).iterdir() if Path(folder).is_dir() else []
+    found = [p for p in inside if p.is_dir() and not p.name.startswith(".")]
     if not found:
         raise MedkitError(f"{folder} holds no students' folders: put each student's folder into it, under any name.")
     found.sort(key=(lambda p: p.name) if names else (lambda p: hashlib.sha256(p.name.encode()).digest()))

@@ -159,7 +159,7 @@ def doctor():
 
 @app.command()
 def student(words: Lessons = None, out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("classroom"),
-            fetch: Annotated[list[str], typer.Option("--data", metavar="DATASET", help="Fetch this data set for the class; may be repeated.")] = []):
+            fetch: Annotated[list[str], typer.Option("--data", metavar="DATASET", help="Fetch this for the class.")] = []):
     """Write a folder for a class: exercises, data mirror, agenda, notes, slides.
 
     Example: medkit student 1 3 --data pneumoniamnist --out class
@@ -174,7 +174,7 @@ def student(words: Lessons = None, out: Annotated[Path, typer.Option(help="Folde
 @app.command()
 def collect(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Holds a subfolder for each student.")],
             out: Annotated[Optional[Path], typer.Option(help="Also write the whole table as CSV.")] = None,
-            names: Annotated[bool, typer.Option("--names", help="Name the subfolders; otherwise they are numbered.")] = False):
+            names: Annotated[bool, typer.Option("--names", help="Name the subfolders; else they are numbered.")] = False):
     """Tell who got which exercise right, from the students' folders. No name is shown unless asked for.
 
     Example: medkit collect collected --out results.csv
@@ -194,7 +194,7 @@ def collect(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Holds a 
 
 
 @data.command("mirror")
-def mirror_data(names: Annotated[list[str], typer.Argument(metavar="DATASET...", help="Their ids. See: medkit data list")],
+def mirror_data(names: Annotated[list[str], typer.Argument(metavar="DATASET...", help="See: medkit data list")],
                 out: Annotated[Path, typer.Option(help="Folder to copy to.")] = Path("mirror")):
     """Copy data sets, fetched first if need be, for others to take from: MEDKIT_MIRROR.
 

@@ -61,7 +61,7 @@ def built(path):
 
 
 def split(notebook):
-    """Cut a notebook into slides: [(parts to show, Markdown for notes)]; a part is Markdown or a cell with an output."""
+    """Cut a notebook into slides: [(parts to show, Markdown for notes)]; a part is Markdown or a cell with outputs."""
     made, heading = [], ""
     for cell in notebook.cells:
         if cell.cell_type == "markdown" and not cell.source.startswith("---"):
@@ -119,10 +119,10 @@ def html(parts):
 
 def notes(path, target):
     """Write the notes for who teaches a lesson: times, claim, what goes wrong and why, questions and answers."""
-    told, text = lessons.facts(path), "\n\n".join(c.source for c in lessons.read(path).cells if c.cell_type == "markdown")
+    told, memory = lessons.facts(path), lessons.timings().get(path.stem, {}).get("peak_memory_mb", "?")
+    text = "\n\n".join(c.source for c in lessons.read(path).cells if c.cell_type == "markdown")
     lines = [f"# {int(path.stem[:2])}. {told['title']}: notes", "", f"{told['read_minutes']} minutes to read, "
-             f"{lessons.run_time(path)} to run, {lessons.timings().get(path.stem, {}).get('peak_memory_mb', '?')} MB of memory. "
-             f"Before: {told['before']} Data: {told['data']}", "", "**They will be able to**", "",
+             f"{lessons.run_time(path)} to run, {memory} MB of memory. Before: {told['before']} Data: {told['data']}", "", "**They will be able to**", "",
              *(f"- {aim}" for aim in told["learn"]), "", "## Ask before you run it", "", f"{told['claim']} "
              "Take a vote, write it on the board, and come back to it at the end.", "", "## Where it fails", "",
              section(text, "Where it fails"), "", "## Exercises: what goes wrong", "", *mistakes(path), "",

@@ -98,7 +98,8 @@ def page(name, paths=None):
     import jupytext
     import nbformat
 
-    cells, out = jupytext.read(folder() / f"{name}.md").cells, {f"({p.stem}.ipynb)" for p in set(sources()) - set(paths or sources())}
+    cells = jupytext.read(folder() / f"{name}.md").cells
+    out = [f"({p.stem}.ipynb)" for p in sources() if paths and p not in paths]
     for cell in cells:
         lines = [line for line in cell.source.splitlines() if not any(link in line for link in out)]
         cell.source, cell.metadata = "\n".join(lines).replace("LESSONS", table("{0}.ipynb", paths)), {}
@@ -108,8 +109,8 @@ def page(name, paths=None):
 def table(address, paths=None):
     """Write the table of lessons, with measured times; `address` holds {0} for a lesson's name."""
     rows = [f"| {int(p.stem[:2])} | [{facts(p)['title']}]({address.format(p.stem)}) | {facts(p)['data']} | "
-            f"{facts(p)['read_minutes']} min | {run_time(p)} | {timings().get(p.stem, {}).get('peak_memory_mb', '')} MB |"
-            for p in paths or sources()]
+            f"{facts(p)['read_minutes']} min | {run_time(p)} | "
+            f"{timings().get(p.stem, {}).get('peak_memory_mb', '')} MB |" for p in paths or sources()]
     return "\n".join(["| | Lesson | Data | Read | Run | Memory |", "|---|---|---|---|---|---|", *rows])
 
 
@@ -153,6 +154,8 @@ def plain_cell(cell, kind):
     made = new(text.rstrip("\n"))
     if cell.metadata.get("tags"):
         made.metadata["tags"] = list(cell.metadata["tags"])
+    if "exercise" in cell.metadata.get("tags", []) and "Exercise(" in text:
+        made.metadata["jupyter"] = {"source_hidden": True}  # the check and the hint, folded: they would give it away
     return made
 
 

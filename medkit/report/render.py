@@ -31,7 +31,7 @@ def template(name):
 
 @cache
 def exporter(name="medkit"):
-    """Make the HTML exporter with our template (or that of a part of a page): no script, no address outside the page."""
+    """Make the HTML exporter with one of our templates: no script, no address outside the page."""
     from nbconvert import HTMLExporter
 
     made = HTMLExporter(template_name=name, extra_template_basedirs=[str(TEMPLATES)], exclude_output_prompt=True,

@@ -77,6 +77,12 @@ def test_a_hint_comes_before_the_solution(mine, capsys):
     assert "np.maximum" in capsys.readouterr().out
 
 
+def test_checks_and_hints_are_folded_so_that_they_give_nothing_away():
+    cells = lessons.compose(lessons.find("1"), "exercises").cells
+    folded = [c for c in cells if c.metadata.get("jupyter", {}).get("source_hidden")]
+    assert len(folded) == 5 and all("hint=" in c.source for c in folded)
+
+
 @pytest.mark.parametrize("path", lessons.sources(), ids=lambda p: p.stem)
 def test_every_exercise_has_its_solution_and_every_lesson_its_words(path):
     names = lessons.exercises(path)
