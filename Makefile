@@ -19,7 +19,7 @@ test: .venv/ready
 
 lab: .venv/ready
 	@$(BIN)/python -m medkit.copies notebooks/exercises my-notebooks
-	@$(BIN)/jupyter lab --notebook-dir=my-notebooks $(LAB_OPTIONS)
+	@$(BIN)/jupyter lab --notebook-dir=my-notebooks --LabApp.default_url=/lab/tree/start.ipynb $(LAB_OPTIONS)
 
 build: .venv/ready
 	@$(BIN)/python -m medkit.build

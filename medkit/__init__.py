@@ -2,7 +2,8 @@
 
 The modules in the order in which data flows; each imports only from those above it:
 `catalog`, `fetch`, `hospital`, `datasets`, `preprocess`, `models`, `training`, `evaluate`,
-`plots`, `exercise`, `lessons`, `report`, `cli`. Importing `medkit` itself loads none of them.
+`plots`, `lessons`, `progress`, `exercise`, `report`, `handouts`, `classroom`, `cli`. Importing `medkit` itself loads
+none of them.
 """
 
 import warnings

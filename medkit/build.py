@@ -45,16 +45,16 @@ def build(root, *, execute=True, force=False):
             write_notebook(make_folder(root / sub) / f"{path.stem}.ipynb", lessons.compose(path, kind))
     for path in lessons.templates():
         write_notebook(make_folder(root / "templates") / f"{path.stem}.ipynb", plan.notebook(path))
+    write_notebook(root / "exercises" / "start.ipynb", lessons.page("start"))
+    for sub in (".", *TARGETS.values()):
+        write_notebook(root / sub / "glossary.ipynb", lessons.page("glossary"))
 
 
 def readme(root):
     """Write the table of lessons, with measured times, and the picture of a result into the README's folder."""
     path = Path(root).parent / "README.md"
     head, _, rest = path.read_text(encoding="utf-8").partition(MARKS[0])
-    rows = [f"| {int(p.stem[:2])} | [{lessons.facts(p)['title']}]({Path(root).name}/{p.stem}.ipynb) | "
-            f"{lessons.facts(p)['data']} | {lessons.facts(p)['read_minutes']} min | {lessons.run_time(p)} | "
-            f"{lessons.timings().get(p.stem, {}).get('peak_memory_mb', '')} MB |" for p in lessons.sources()]
-    table = "\n".join(["| | Lesson | Data | Read | Run | Memory |", "|---|---|---|---|---|---|", *rows])
+    table = lessons.table(f"{Path(root).name}/{{0}}.ipynb")
     write_text(path, f"{head}{MARKS[0]}\n{table}\n{MARKS[1]}{rest.partition(MARKS[1])[2]}")
     save_picture(Path(root) / "03_cnn_diagnosis.ipynb", Path(root) / "result.png", "'")
 

@@ -186,6 +186,56 @@ def doctor():
     show(rows)
 
 
+@app.command()
+def student(words: Lessons = None, out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("classroom"),
+            fetch: Annotated[list[str], typer.Option("--data", metavar="DATASET", help="Fetch this for the class.")] = []):
+    """Write a folder for a class: exercises, data mirror, agenda, notes, slides.
+
+    Example: medkit student 1 3 --data pneumoniamnist --out class
+    """
+    from . import classroom
+
+    copied = classroom.write(out, words or [], fetch)
+    held = ", ".join(name for name, files in copied.items() if files)
+    print(f"Data in the mirror: {held or 'none'}\n\nOpen {out.resolve() / 'teacher' / 'index.html'}")
+
+
+@app.command()
+def collect(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Holds a subfolder for each student.")],
+            out: Annotated[Optional[Path], typer.Option(help="Also write the whole table as CSV.")] = None,
+            names: Annotated[bool, typer.Option("--names", help="Name the subfolders; else they are numbered.")] = False):
+    """Tell who got which exercise right, from the students' folders. No name is shown unless asked for.
+
+    Example: medkit collect collected --out results.csv
+    """
+    from . import classroom
+
+    found = classroom.collect(folder, names)
+    by_lesson, by_exercise = classroom.summary(found)
+    rows = table("Right answers", "Student", *(f"Lesson {n}" for n in by_lesson))
+    for name, counts in by_lesson.iterrows():
+        rows.add_row(str(name), *map(str, counts))
+    show(rows)
+    hardest = ", ".join(f"{name} ({share:.0%})" for name, share in by_exercise.head(5).items())
+    print(f"Exercises that fewest got right, of those that somebody tried: {hardest or 'none was tried'}")
+    if out:
+        classroom.save(found, out)
+
+
+@data.command("mirror")
+def mirror_data(names: Annotated[list[str], typer.Argument(metavar="DATASET...", help="See: medkit data list")],
+                out: Annotated[Path, typer.Option(help="Folder to copy to.")] = Path("mirror")):
+    """Copy data sets, fetched first if need be, for others to take from: MEDKIT_MIRROR.
+
+    Example: medkit data mirror mitdb --out mirror, then python -m http.server --directory mirror
+    """
+    from . import fetch
+
+    for name in names:
+        fetch.get(name)
+        print(f"{name}: {len(fetch.mirror(name, out))} files in {out / name}")
+
+
 @data.command("list")
 def list_data():
     """List the data sets, and which are on this machine."""

@@ -4,12 +4,14 @@ import shutil
 import sys
 from pathlib import Path
 
+from . import progress
 from .files import make_folder, written_whole
 
 
 def copy_new(source, target):
-    """Copy the notebooks that the target folder does not have yet; leave the others as they are."""
+    """Copy the notebooks that the target folder does not have yet; leave the others, and the progress, as they are."""
     target = make_folder(target)
+    progress.begin(target)
     fresh = [n for n in sorted(Path(source).glob("*.ipynb")) if not (target / n.name).exists()]
     for notebook in fresh:
         with written_whole(target / notebook.name) as aside:

@@ -24,7 +24,7 @@ class Exercise:
 
     def __init__(self, name, hint):
         self.name, self._hint, self._check = name, hint, None
-        self.state = "not tried"
+        self.state, self._hinted = "not tried", False
 
     def check(self, function):
         """Register the check: a function of the answer that raises AssertionError("what is wrong")."""
@@ -32,9 +32,12 @@ class Exercise:
         return self
 
     def __call__(self, answer):
-        """Check an answer and say how it stands."""
+        """Check an answer, say how it stands, and keep that with the learner's progress."""
+        from . import progress
+
         self.state, message = self.judge(answer)
         print(f"Exercise {self.name}: {message}")
+        progress.note(self.name, self.state)
 
     def judge(self, answer):
         """Give the state ("not tried", "not yet", "right") and what to tell the learner."""
@@ -57,7 +60,20 @@ class Exercise:
 
     def hint(self):
         """Show the hint."""
+        self._hinted = True
         print(f"Exercise {self.name}, hint: {self._hint}")
+
+    def solution(self):
+        """Show the solution to a learner who has tried, and has seen the hint."""
+        from . import lessons
+
+        if self.state == "not tried":
+            print(f"Exercise {self.name}: try it first. An answer that is wrong teaches more than none.")
+        elif self.state == "not yet" and not self._hinted:
+            self.hint()
+            print(f"Still stuck? Run {self.variable}.solution() once more.")
+        else:
+            print(lessons.solution(self.name))
 
 
 def guarded(answer):

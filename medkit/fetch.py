@@ -238,3 +238,26 @@ def presence(dataset):
     folder = root() / dataset
     here = [n for n in facts.files if (folder / n).exists()] if facts.files else list(folder.glob("*"))
     return "yes" if here and len(here) >= len(facts.files) else "in part" if here else "no"
+
+
+def mirror(dataset, out):
+    """Copy what is here of a data set, and is right, to `<out>/<data set id>/`; give the files' names.
+
+    The layout is that of the cache, so `$MEDKIT_MIRROR` can name the address under which `out` is served.
+    """
+    import shutil
+
+    from .files import written_whole
+
+    facts = card(dataset)
+    copied = []
+    for name in dict.fromkeys([*([facts.manifest] if facts.manifest else []), *names(dataset)]):
+        if status(dataset, name) not in ("right", "present"):
+            continue
+        source, target = root() / dataset / name, Path(out) / dataset / name
+        make_folder(target.parent)
+        if not (target.exists() and target.stat().st_size == source.stat().st_size):
+            with written_whole(target) as aside:
+                shutil.copyfile(source, aside)
+        copied.append(name)
+    return copied

@@ -74,7 +74,55 @@ def timings():
     return json.loads(path.read_text()) if path.exists() else {}
 
 
-def compose(path, kind="lesson"):
+def exercises(path):
+    """Give the names of a lesson's exercises, such as "1.2", in order."""
+    return re.findall(r'Exercise\("(\d+\.\d+)"', "\n".join(c.source for c in read(path).cells))
+
+
+def solution(name):
+    """Give the code that solves an exercise, by its name, such as "1.2"."""
+    lesson, _, number = name.partition(".")
+    return next(plain_cell(c, "solutions").source for c in read(find(lesson)).cells
+                if "BEGIN SOLUTION" in c.source and f"exercise_{number}(" in c.source)
+
+
+@cache
+def glossary():
+    """Give the words of the glossary: {word: all its names and forms}."""
+    text = (folder() / "glossary.md").read_text(encoding="utf-8")
+    found = re.findall(r"(?m)^## (.+)\n(?:\*also: (.+?)\.\*)?", text)
+    return {word: [word, *filter(None, also.split(", "))] for word, also in found}
+
+
+def words(path):
+    """Give the words of the glossary that stand in a lesson's text; capitals count where a name begins with two."""
+    text = "\n".join(c.source for c in read(path).cells if c.cell_type == "markdown")
+    return [word for word, names in glossary().items() if any(re.search(
+        rf"(?<![\w-]){re.escape(n)}(?![\w-])", text, 0 if n[:2].isupper() else re.I) for n in names)]
+
+
+def page(name, paths=None):
+    """Build the start page (of all lessons or some) or the glossary from its Markdown source, as a notebook."""
+    import jupytext
+    import nbformat
+
+    cells = jupytext.read(folder() / f"{name}.md").cells
+    out = [f"({p.stem}.ipynb)" for p in sources() if paths and p not in paths]
+    for cell in cells:
+        lines = [line for line in cell.source.splitlines() if not any(link in line for link in out)]
+        cell.source, cell.metadata = "\n".join(lines).replace("LESSONS", table("{0}.ipynb", paths)), {}
+    return nbformat.v4.new_notebook(cells=with_ids(cells, name), metadata=KERNEL)
+
+
+def table(address, paths=None):
+    """Write the table of lessons, with measured times; `address` holds {0} for a lesson's name."""
+    rows = [f"| {int(p.stem[:2])} | [{facts(p)['title']}]({address.format(p.stem)}) | {facts(p)['data']} | "
+            f"{facts(p)['read_minutes']} min | {run_time(p)} | "
+            f"{timings().get(p.stem, {}).get('peak_memory_mb', '')} MB |" for p in paths or sources()]
+    return "\n".join(["| | Lesson | Data | Read | Run | Memory |", "|---|---|---|---|---|---|", *rows])
+
+
+def compose(path, kind="lesson", paths=None):
     """Build the notebook of one kind from a lesson's source, without outputs.
 
     Parameters
@@ -83,6 +131,8 @@ def compose(path, kind="lesson"):
         The source.
     kind : str
         "lesson" or "exercises" (solutions blanked), "solutions" (filled in), or "report" (no exercises).
+    paths : list of Path, optional
+        The lessons to which it may link; all by default.
 
     Returns
     -------
@@ -95,10 +145,10 @@ def compose(path, kind="lesson"):
     unwanted = {"wrong"} | ({"exercise"} if kind == "report" else set())
     cells = [c for c in read(path).cells if not unwanted & set(c.metadata.get("tags", []))]
     cells = [plain_cell(c, kind) for c in cells]
-    ends = [] if kind == "report" else [nbformat.v4.new_markdown_cell(neighbours(path))]
+    ends = [] if kind == "report" else [nbformat.v4.new_markdown_cell(neighbours(path, paths or sources()))]
     stamp = nbformat.v4.new_code_cell("from medkit.report import provenance\n\nprovenance(seed)")
     stamp.metadata["tags"] = ["provenance"]
-    made = [nbformat.v4.new_markdown_cell(header(path)), *cells, stamp, *ends]
+    made = [nbformat.v4.new_markdown_cell(header(path, kind)), *cells, stamp, *ends]
     return nbformat.v4.new_notebook(cells=with_ids(made, path.stem), metadata={**KERNEL, "medkit": {
         "lesson": path.stem, "title": facts(path)["title"]}})
 
@@ -112,6 +162,8 @@ def plain_cell(cell, kind):
     made = new(text.rstrip("\n"))
     if cell.metadata.get("tags"):
         made.metadata["tags"] = list(cell.metadata["tags"])
+    if "exercise" in cell.metadata.get("tags", []) and "Exercise(" in text:
+        made.metadata["jupyter"] = {"source_hidden": True}  # the check and the hint, folded: they would give it away
     return made
 
 
@@ -133,14 +185,15 @@ def with_ids(cells, lesson):
     return cells
 
 
-def header(path):
-    """Write a lesson's first cell from the facts of its head and the measured time."""
+def header(path, kind="lesson"):
+    """Write a lesson's first cell from the facts of its head, the measured time, and the words that it uses."""
     told = facts(path)
+    used = ", ".join(f"[{w}](glossary.ipynb#{w.replace(' ', '-')})" for w in words(path)) if kind != "report" else ""
     aims = "\n".join(f"- {aim}" for aim in told["learn"])
     return (f"# {int(path.stem[:2])}. {told['title']}\n\n**You will be able to**\n\n{aims}\n\n"
             f"**Time:** about {told['read_minutes']} minutes to read, {run_time(path)} to run on two CPU cores. "
             f"**Before:** {told['before']} **Data:** {told['data']}\n\n"
-            f"**The claim that we test:** {told['claim']}")
+            f"**The claim that we test:** {told['claim']}" + (f"\n\n**Words explained:** {used}" if used else ""))
 
 
 def run_time(path):
@@ -151,10 +204,9 @@ def run_time(path):
     return f"{5 * max(1, round(seconds / 5))} seconds" if seconds < 100 else f"{round(seconds / 60)} minutes"
 
 
-def neighbours(path):
+def neighbours(path, paths):
     """Write the links to the lessons before and after."""
-    paths = sources()
     k = paths.index(path)
     links = [f"Previous: [{facts(p)['title']}]({p.stem}.ipynb)" for p in paths[max(0, k - 1):k]]
     links += [f"Next: [{facts(p)['title']}]({p.stem}.ipynb)" for p in paths[k + 1:k + 2]]
-    return "---\n" + " · ".join(links)
+    return "---\n" + " · ".join([*links, "[Glossary](glossary.ipynb)"])

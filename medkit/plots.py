@@ -9,9 +9,10 @@ import numpy as np
 
 from . import evaluate
 
-# Okabe & Ito (2008), "Color Universal Design": told apart by people with any common colour blindness.
+# The hues of Okabe & Ito (2008), "Color Universal Design", darkened until each stands out from white (3 to 1 or more)
+# and any two of them differ for people without red or green cones: tests/unit/test_plots.py measures both.
 BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE, GREY = (
-    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#595959")
+    "#00517F", "#C28600", "#007555", "#984300", "#1D99E0", "#CC79A7", "#595959")
 PALETTE = [BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY]
 MARKERS = "osD^vP"
 

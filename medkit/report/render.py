@@ -30,11 +30,11 @@ def template(name):
 
 
 @cache
-def exporter():
-    """Make the HTML exporter with our template: no script, no address outside the page."""
+def exporter(name="medkit"):
+    """Make the HTML exporter with one of our templates: no script, no address outside the page."""
     from nbconvert import HTMLExporter
 
-    made = HTMLExporter(template_name="medkit", extra_template_basedirs=[str(TEMPLATES)], exclude_output_prompt=True,
+    made = HTMLExporter(template_name=name, extra_template_basedirs=[str(TEMPLATES)], exclude_output_prompt=True,
                         exclude_anchor_links=True, sanitize_html=True)
     made.register_filter("clean_html", clean)
     return made
@@ -77,7 +77,23 @@ def page(notebook, path, task):
     title = notebook.metadata.get("medkit", {}).get("title", task.lesson)
     facts = {"title": title, "error": task.error, "style": template("style.css"), "policy": POLICY}
     html, _ = exporter().from_notebook_node(notebook, resources={"task": facts})
-    write_text(path, html)
+    write_text(path, readable(html))
+
+
+def fragment(notebook):
+    """Give the HTML of a notebook's cells alone, without code, for a page that holds more."""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = with_mathml(cell.source)
+    return readable(exporter("fragment").from_notebook_node(notebook)[0])
+
+
+def readable(html):
+    """Let a table or formula that is wider than the page scroll, by keyboard too; an empty cell is no heading."""
+    scrolls = r'<{0} class="wide" tabindex="0" role="group" aria-label="{1}">\g<0></{0}>'
+    html = re.sub(r"(?s)<table\b.*?</table>", scrolls.format("div", "Table"), html)
+    html = re.sub(r'(?s)<math\b[^>]*display="block".*?</math>', scrolls.format("span", "Formula"), html)
+    return re.sub(r"<th>\s*</th>", "<td></td>", html)
 
 
 def with_mathml(markdown):

@@ -42,6 +42,8 @@ def small(tmp_path, monkeypatch):
     (tmp_path / "lessons").mkdir()
     path = tmp_path / "lessons" / "01_small.py"
     path.write_text(SMALL)
+    for page in ("start", "glossary"):
+        (tmp_path / "lessons" / f"{page}.md").write_text(f"# {page}\n\nLESSONS\n")
     monkeypatch.setattr(lessons, "folder", lambda: tmp_path / "lessons")
     return path
 
@@ -71,7 +73,7 @@ def test_building_twice_gives_the_same_bytes_and_runs_once(small, tmp_path, caps
     first = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in (tmp_path / "nb").rglob("*.ipynb")}
     build.build(tmp_path / "nb")
     assert first == {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in (tmp_path / "nb").rglob("*.ipynb")}
-    assert len(first) == 3 and capsys.readouterr().out.count("running 01_small") == 1
+    assert len(first) == 7 and capsys.readouterr().out.count("running 01_small") == 1
     cells = json.loads((tmp_path / "nb" / "01_small.ipynb").read_text())["cells"]
     assert any("text/plain" in o.get("data", {}) for c in cells for o in c.get("outputs", []))
 
@@ -138,5 +140,11 @@ def test_built_notebooks_are_clean(path):
     for output in outputs:
         if "image/png" in output.get("data", {}):
             assert len(output["metadata"]["image/png"]["alt"]) > 20
-    executed = path.parent.name == "notebooks"
+    executed = path.parent.name == "notebooks" and path.stem != "glossary"
     assert bool(outputs) == executed
+
+
+@pytest.mark.parametrize("path", [p for p in BUILT if p.stem in ("start", "glossary")],
+                         ids=lambda p: str(p.relative_to(ROOT)))
+def test_start_page_and_glossary_are_built_from_their_sources(path):
+    assert build.current(path, lessons.page(path.stem)), f"{path} differs from {path.stem}.md: run make build"

@@ -36,9 +36,16 @@ def test_alternative_text_quotes_the_numbers(shown):
         assert number in text
 
 
-# Viénot, Brettel & Mollon (1999), Color Res Appl 24:243: what a person without red or green cones sees.
-DEUTERANOPIA = np.array([[0.29275, 0.70725, 0], [0.29275, 0.70725, 0], [-0.02234, 0.02234, 1]])
-PROTANOPIA = np.array([[0.11238, 0.88762, 0], [0.11238, 0.88762, 0], [0.00401, -0.00401, 1]])
+# Machado, Oliveira & Fernandes (2009), IEEE Trans Vis Comput Graph 15:1291, severity 1.0, doi:10.1109/TVCG.2009.113:
+# what a person without red cones, or without green ones, sees of a colour in linear RGB.
+SEEN_BY = {
+    "all cones": np.eye(3),
+    "protanopia": np.array([[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216],
+                            [-0.003882, -0.048116, 1.051998]]),
+    "deuteranopia": np.array([[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413],
+                              [-0.011820, 0.042940, 0.968881]])}
+# Linear sRGB to CIE XYZ (D65), IEC 61966-2-1.
+TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
 
 
 def linear(colour):
@@ -46,12 +53,34 @@ def linear(colour):
     return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
 
 
-@pytest.mark.parametrize("matrix", [np.eye(3), DEUTERANOPIA, PROTANOPIA], ids=["all cones", "deuteranopia", "protanopia"])
-def test_the_first_four_colours_differ_for_everyone(matrix):
-    seen = [np.clip(matrix @ linear(c), 0, 1) ** (1 / 2.2) for c in plots.PALETTE[:4]]
-    assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)) > 0.15
+def lab(rgb):
+    """Bring a linear RGB colour to CIE L*a*b*, where distance 2.3 is a just noticeable difference."""
+    x = TO_XYZ @ np.clip(rgb, 0, 1) / (TO_XYZ @ np.ones(3))
+    x, y, z = np.where(x > (6 / 29) ** 3, np.cbrt(x), x * (29 / 6) ** 2 / 3 + 4 / 29)
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
 
 
-def test_grey_text_has_contrast_on_white():
-    luminance = linear(plots.GREY) @ [0.2126, 0.7152, 0.0722]
-    assert 1.05 / (luminance + 0.05) > 4.5
+def nearest(palette, matrix):
+    """Give the smallest colour difference between any two colours, as seen through a matrix."""
+    seen = [lab(matrix @ linear(c)) for c in palette]
+    return min(np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2))
+
+
+def contrast_to_white(colour):
+    """Give the contrast ratio to white (WCAG 2.2, relative luminance)."""
+    return 1.05 / (TO_XYZ[1] @ linear(colour) + 0.05)
+
+
+@pytest.mark.parametrize("matrix", SEEN_BY.values(), ids=SEEN_BY)
+def test_all_colours_of_the_palette_differ_for_everyone(matrix):
+    assert nearest(plots.PALETTE, matrix) > 20
+
+
+def test_the_simulation_finds_a_palette_that_some_cannot_read():
+    red_and_green = ["#B00000", "#5F6E00"]
+    assert nearest(red_and_green, SEEN_BY["all cones"]) > 60 > 20 > nearest(red_and_green, SEEN_BY["deuteranopia"])
+
+
+def test_lines_and_grey_text_stand_out_from_white():
+    assert min(map(contrast_to_white, plots.PALETTE)) >= 3  # WCAG 1.4.11, graphical objects
+    assert contrast_to_white(plots.GREY) >= 4.5  # WCAG 1.4.3, text

@@ -1,0 +1,226 @@
+"""A folder for a class: `medkit student` writes it, `medkit collect` reads back what came of it."""
+
+import hashlib
+import json
+import re
+import shutil
+from pathlib import Path
+
+from . import catalog, fetch, handouts, lessons, progress
+from .errors import MedkitError
+from .files import make_folder, written_whole
+
+FORMS = {"2 hours": [120], "half a day": [240], "2 days": [420, 420]}  # minutes of each day
+WELCOME, EXERCISE, BREAK, UNTIL_BREAK, LUNCH = 10, 5, 15, 90, 60  # minutes that we set; the lessons' own are measured
+SAID = re.compile(r"Exercise (\d+\.\d+): (right|not yet)\b")
+PAGES = {"teacher": """# For the teacher
+
+- [Agenda](agenda.html) for 2 hours, half a day and 2 days; [how to teach](teaching.html) with these lessons.
+
+## Lessons
+
+{list}
+
+Slides need no network: go on with the Page Down key.
+
+## On the day
+
+- `students/` goes to the students: `python -m http.server 8000 --directory students`. They open port 8000 of your
+  machine, and find there what to do. Try it before with a second machine: firewalls like to close that port.
+- Each needs medkit installed: let them do that the day before, or give them one JupyterHub.
+- Afterwards collect their folders (saved notebooks, `progress.json`) in one folder, a subfolder for each student, and
+  run `medkit collect FOLDER`.
+- Solutions also come with medkit, after a try and the hint. These exercises are for learning, not for marks.
+""", "students": """# For the students
+
+1. Fetch [notebooks.zip](notebooks.zip) and unpack it.
+2. In the folder that you get, tell medkit where the data are, with this page's address: on Linux and macOS
+   `export MEDKIT_MIRROR=http://THE-ADDRESS-ABOVE:8000/data`, on Windows `set MEDKIT_MIRROR=...` in the same way.
+3. In the same window: `jupyter lab start.ipynb`.
+
+At the end, save your notebooks and give back the whole folder.
+"""}
+
+
+def write(out, words=(), data=()):
+    """Write the folder for a class.
+
+    Parameters
+    ----------
+    out : path
+        Gets `students/` (exercises, start page, glossary, data) and `teacher/` (agenda, notes, slides, solutions).
+    words : list of str
+        Lessons by number or name; none means all.
+    data : list of str
+        Data sets to fetch first, if they are not here.
+
+    Returns
+    -------
+    dict of str to list of str
+        The files that were mirrored of each data set that the lessons know; none for one that is not here.
+    """
+    paths = chosen(words)
+    for name in data:
+        fetch.get(name)
+    students, teacher = make_folder(Path(out) / "students"), make_folder(Path(out) / "teacher")
+    notebooks(paths, "exercises", students / "notebooks")
+    notebooks(paths, "solutions", teacher / "solutions")
+    progress.begin(students / "notebooks")
+    with written_whole(students / "notebooks.zip") as aside:
+        shutil.make_archive(aside.with_suffix(""), "zip", students, "notebooks")
+    for path in paths:
+        handouts.notes(path, make_folder(teacher / "notes") / f"{path.stem}.html")
+        handouts.slides(path, make_folder(teacher / "slides") / f"{path.stem}.html")
+    numbers = {int(p.stem[:2]) for p in paths}
+    known = [c.id for c in catalog.cards().values() if (c.files or c.manifest) and numbers & set(c.lessons)]
+    copied = {name: fetch.mirror(name, students / "data") for name in dict.fromkeys([*known, *data])}
+    pages(paths, copied, students, teacher)
+    return copied
+
+
+def chosen(words):
+    """Give the lessons meant by some words, in order; all for none."""
+    paths = sorted({lessons.find(word) for word in words}) or lessons.sources()
+    if strange := [p.name for p in paths if p not in lessons.sources()]:
+        raise MedkitError(f"A class takes lessons, and '{strange[0]}' is none. See: medkit list")
+    return paths
+
+
+def notebooks(paths, kind, folder):
+    """Write the notebooks of some lessons, the start page and the glossary into a folder."""
+    from .build import write_notebook
+
+    for path in paths:
+        write_notebook(make_folder(folder) / f"{path.stem}.ipynb", lessons.compose(path, kind, paths))
+    write_notebook(folder / "start.ipynb", lessons.page("start", paths))
+    write_notebook(folder / "glossary.ipynb", lessons.page("glossary"))
+
+
+def pages(paths, copied, students, teacher):
+    """Write the pages for the teacher and the one for the students."""
+    listed = "\n".join(f"- {lessons.facts(p)['title']}: [notes](notes/{p.stem}.html), [slides](slides/{p.stem}.html), "
+                       f"[solutions](solutions/{p.stem}.ipynb)" for p in paths)
+    told = PAGES["teacher"].format(list=listed) + mirrored(copied)
+    handouts.document("For the teacher", told, teacher / "index.html")
+    handouts.document("For the students", PAGES["students"], students / "index.html")
+    handouts.document("Agenda", agenda(paths), teacher / "agenda.html")
+    handouts.document("Teaching", (lessons.folder() / "teaching.md").read_text("utf-8"), teacher / "teaching.html")
+
+
+def mirrored(copied):
+    """Say which data sets the mirror holds, and how to add another."""
+    told = ["", "## Data", "", "By default no lesson needs data from elsewhere: patients are simulated, or come with "
+            "a package. Real ones, by parameter, the students' machines take from `students/data`. It holds:", ""]
+    held = [f"- `{name}`: {len(files)} file{'s' * (len(files) > 1)}" for name, files in copied.items() if files]
+    rest = ", ".join(f"`{name}`" for name, files in copied.items() if not files)
+    return "\n".join(told + (held or ["- nothing"]) + (["", f"Not on this machine, so not in it: {rest}. To fetch and add one: "
+                              "`medkit student --data NAME`, with what you gave before."] if rest else []))
+
+
+def agenda(paths):
+    """Write the agendas for 2 hours, half a day and 2 days, as Markdown."""
+    parts = ["# Agenda", "", "Computed from each lesson's minutes to read and its measured time to run, "
+             f"{EXERCISE} minutes for each exercise, and a break after about {UNTIL_BREAK} minutes. What does not fit "
+             "stands below as homework."]
+    for form, days in FORMS.items():
+        left = [step for path in paths for step in steps(path)]
+        parts += ["", f"## {form[0].upper()}{form[1:]}"]
+        for number, minutes in enumerate(days, 1):
+            rows, left = day(left, minutes, first=number == 1)
+            parts += ["", f"**Day {number}**"] if len(days) > 1 else []
+            parts += ["", "| From | Minutes | What |", "|---|---|---|", *rows]
+        parts += ["", f"At home: {'; '.join(what for what, _ in left)}." if left else "Nothing is left for home."]
+    return "\n".join(parts)
+
+
+def steps(path):
+    """Give the steps of a lesson: [(what, minutes)], reading with the run, then the exercises."""
+    told, number = lessons.facts(path), int(path.stem[:2])
+    run = -(-lessons.timings().get(path.stem, {}).get("seconds", 0) // 60)
+    tasks = len(lessons.exercises(path))
+    return [(f"lesson {number}, {told['title']}", told["read_minutes"] + run),
+            (f"{tasks} exercises of lesson {number}", EXERCISE * tasks)]
+
+
+def day(todo, minutes, first):
+    """Fill one day with the steps that fit, in order: (rows of the table, what is left)."""
+    rows, now, since, lunched = [], 0, 0, minutes < 360
+
+    def add(what, length):
+        nonlocal now
+        rows.append(f"| {now // 60}:{now % 60:02} | {length} | {what} |")
+        now += length
+
+    if first:
+        add("Welcome; the start page and its check of the machine", WELCOME)
+    while todo:
+        what, length = todo[0]
+        pause = 0 if since + length <= UNTIL_BREAK or not since else BREAK if lunched or now < 150 else LUNCH
+        if now + pause + length + WELCOME > minutes:
+            break
+        if pause:
+            add("Lunch" if pause == LUNCH else "Break", pause)
+            since, lunched = 0, lunched or pause == LUNCH
+        add(f"{what[0].upper()}{what[1:]}", length)
+        since, todo = since + length, todo[1:]
+    add("Questions to recall, each of the day's lessons; what to take away", WELCOME)
+    return rows, todo
+
+
+def collect(folder, names=False):
+    """Tell who got what right, from students' folders.
+
+    Parameters
+    ----------
+    folder : path
+        Holds a subfolder for each student, with saved notebooks and perhaps `progress.json`.
+    names : bool
+        Name the rows by the subfolders. Otherwise they are numbered, in an order that does not follow the names.
+
+    Returns
+    -------
+    DataFrame
+        A row for each student, a column for each exercise: "right", "not yet" or "" (not tried).
+    """
+    import pandas as pd
+
+    inside = Path(folder).iterdir() if Path(folder).is_dir() else []
+    found = [p for p in inside if p.is_dir() and not p.name.startswith(".")]
+    if not found:
+        raise MedkitError(f"{folder} holds no students' folders: put each student's folder into it, under any name.")
+    found.sort(key=(lambda p: p.name) if names else (lambda p: hashlib.sha256(p.name.encode()).digest()))
+    columns = [name for path in lessons.sources() for name in lessons.exercises(path)]
+    rows = [[states.get(c, "") for c in columns] for states in map(states_in, found)]
+    index = [p.name for p in found] if names else range(1, len(found) + 1)
+    return pd.DataFrame(rows, columns=columns, index=pd.Index(index, name="student"))
+
+
+def states_in(folder):
+    """Give the state of each exercise in one student's folder, the better of notebooks and `progress.json`."""
+    told = [item for path in sorted(folder.rglob(progress.FILE)) for item in progress.read(path.parent).items()]
+    for path in sorted(folder.rglob("*.ipynb")):
+        told += [] if ".ipynb_checkpoints" in path.parts else SAID.findall(printed(path))
+    return dict(sorted(told, key=lambda item: item[1] == "right"))
+
+
+def printed(path):
+    """Give what the cells of a saved notebook printed; "" for a file that is no notebook."""
+    try:
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        return "\n".join("".join(o.get("text", [])) for c in cells for o in c.get("outputs", []))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return ""
+
+
+def save(table, path):
+    """Write the table as CSV, whole."""
+    with written_whole(path) as aside:
+        table.to_csv(aside)
+
+
+def summary(table):
+    """Give the two tables for the screen: right answers of each student by lesson, and of each exercise by class."""
+    right = table.eq("right")
+    lesson = right.columns.str.partition(".").get_level_values(0)
+    tried = (table != "").any()
+    return right.T.groupby(lesson, sort=False).sum().T, right.loc[:, tried].mean().sort_values()
