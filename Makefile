@@ -3,11 +3,14 @@
 # make test  all checks
 # make lab   JupyterLab on working copies in my-notebooks/
 # make build build notebooks/ from lessons/ (for authors)
+# make results  every lesson on real patients, to benchmarks/RESULTS.md (hours)
 PYTHON ?= python3
 BIN := .venv/bin
 OUT ?= reports/$(shell date +%Y-%m-%d_%H%M%S)
 
-.PHONY: setup run test lab build
+RESULTS ?= --effort full --seeds 3
+
+.PHONY: setup run test lab build results
 setup: .venv/ready
 	@echo "Ready. Next: make lab, make run or make test"
 
@@ -23,6 +26,9 @@ lab: .venv/ready
 
 build: .venv/ready
 	@$(BIN)/python -m medkit.build
+
+results: .venv/ready
+	@$(BIN)/python benchmarks/results.py $(RESULTS)
 
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info[:2] == (3, 11) else "Python 3.11 is needed: make PYTHON=python3.11")'

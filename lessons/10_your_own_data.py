@@ -19,7 +19,6 @@ import medkit  # first, as it keeps a warning of fastai's import quiet
 
 import tempfile
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -28,7 +27,7 @@ from medkit import evaluate, plots
 from medkit.datasets import audit, own, schema
 from medkit.errors import MedkitError
 from medkit.exercise import Exercise
-from medkit.hospital import handout
+from medkit.hospital import flawed
 from medkit.models import own as models
 from medkit.models import store
 from medkit.report import quote, record, say
@@ -42,7 +41,7 @@ pd.set_option("display.max_colwidth", None)  # findings are read to their end
 
 # %% tags=["parameters", "context"]
 dataset: str = "virtual-hospital"  # simulated; or the path of a table (CSV, Parquet), or of a folder of images or recordings
-effort: Literal["demo", "full"] = "demo"  # full: the networks train longer, and intervals take more resamples
+effort: str = "demo"  # demo | full: the networks train longer, and intervals take more resamples
 save_to: str = ""  # folder that gets the chosen model; empty: a temporary one
 seed: int = 0  # simulated patients, split, starting weights
 
@@ -59,9 +58,9 @@ kept = tempfile.TemporaryDirectory()
 desk = Path(kept.name)
 planted = {}
 if simulated:
-    planted = {desk / "ward.csv": handout.table(desk / "ward.csv", seed=seed),
-               desk / "films": handout.images(desk / "films", seed=seed),
-               desk / "ecg": handout.recordings(desk / "ecg", seed=seed)}
+    planted = {desk / "ward.csv": flawed.table(desk / "ward.csv", seed=seed),
+               desk / "films": flawed.images(desk / "films", seed=seed),
+               desk / "ecg": flawed.recordings(desk / "ecg", seed=seed)}
 paths = list(planted) or [Path(dataset)]
 sets = {path.name: own.load(path, seed) for path in paths}
 main = paths[0].name

@@ -87,7 +87,7 @@ def last_maps(model, x):
     return logits, later[-1]
 
 
-def cam(model, x, target=1, kind="grad-cam", batch_size=128):
+def cam(model, x, target=1, kind="grad-cam", batch_size=32):
     """Map by class activations, weighted by gradients; `kind` is one of `CAMS`."""
     if kind not in CAMS:
         raise unknown("class activation map", kind, CAMS)
@@ -124,7 +124,7 @@ def integrated_gradients(model, x, target=1, baseline=0.5, steps=24, batch_size=
     return in_batches(one, model, x, target, batch_size)
 
 
-def occlusion(model, x, target=1, window=12, stride=4, baseline=0.5, batch_size=128):
+def occlusion(model, x, target=1, window=12, stride=4, baseline=0.5, batch_size=32):
     """Map by what the log-odds lose when a window is covered by the baseline (Zeiler & Fergus 2014, arXiv:1311.2901)."""
     from captum.attr import Occlusion
 

@@ -21,7 +21,7 @@ import pandas as pd
 
 from medkit import plots
 from medkit.datasets import own
-from medkit.hospital import handout
+from medkit.hospital import flawed
 from medkit.models import own as own_models
 from medkit.models import store
 from medkit.report import provenance, quote, record, say
@@ -38,7 +38,7 @@ seed: int = 0  # which simulated patients
 kept = tempfile.TemporaryDirectory()
 if not model:
     data = Path(kept.name) / "simulated.csv"
-    handout.table(data, n=500, seed=seed)
+    flawed.table(data, n=500, seed=seed)
     pd.read_csv(data).drop(columns="discharge_code").to_csv(data, index=False)  # it is a leak: see lesson 10
     simulated = own.load(data, seed)
     patient = simulated.patients[simulated.parts["test"][0]]

@@ -13,7 +13,7 @@ import pytest
 from medkit import lessons
 from medkit.datasets import audit, own, schema
 from medkit.errors import MedkitError
-from medkit.hospital import handout
+from medkit.hospital import flawed
 from medkit.report import quote, render
 from medkit.report.run import run
 
@@ -24,8 +24,8 @@ ATTACK = '<img src=x onerror="document.title=\'pwned\'"><script>1</script>'
 def desk(tmp_path_factory):
     """Write the three simulated sets once, and give their folder and the planted flaws."""
     folder = tmp_path_factory.mktemp("desk")
-    planted = {"ward.csv": handout.table(folder / "ward.csv", n=500), "films": handout.images(folder / "films", n=160),
-               "ecg": handout.recordings(folder / "ecg", n=90)}
+    planted = {"ward.csv": flawed.table(folder / "ward.csv", n=500), "films": flawed.images(folder / "films", n=160),
+               "ecg": flawed.recordings(folder / "ecg", n=90)}
     return folder, planted
 
 

@@ -1,0 +1,178 @@
+"""Every lesson on real patients, beside a simple baseline and the published figures: `make results`.
+
+    MEDKIT_DATA=... TORCH_HOME=... python benchmarks/results.py [--effort full] [--seeds 3] [--only 6 7]
+
+Runs the tasks of tasks.toml through `medkit`'s own reports (so a second run does only what is missing or changed),
+and writes benchmarks/results.json and RESULTS.md. A task whose data is not there keeps the rows that an earlier run
+measured; each row says when and with which version it was.
+"""
+import argparse
+import datetime
+import json
+import tomllib
+from pathlib import Path
+from statistics import mean
+
+from medkit import files
+from medkit.report.record import PROVENANCE, outputs_of
+from medkit.report.run import run
+
+HERE = Path(__file__).parent
+WORK = HERE / "results"  # the reports themselves; not in the repository
+TARGET = HERE / "results.json"
+
+
+def measure(task, effort, seeds):
+    """Run one task's reports; give its rows, and the tasks that failed."""
+    rows = [("seed", {"seed": str(seed)}) for seed in range(seeds)]
+    folder = WORK / f"lesson-{task['lesson']}-{'-'.join(task['parameters'].values()) or 'default'}-{effort}"
+    done = run([task["lesson"]], {**task["parameters"], "effort": effort}, folder, rows=rows, engine="plain")
+    failed = [t for t in done if t.status != "done"]
+    good = [t for t in done if t.status == "done"]
+    cost = costs([folder / f"{t.stem}.ipynb" for t in good])
+    return [row_of(task, row, good, effort, cost) for row in task["row"] if good], failed
+
+
+def costs(paths):
+    """Read the mean time, and the highest memory, versions and device, off finished reports."""
+    import nbformat
+
+    books = [nbformat.read(str(p), as_version=4) for p in paths]
+    facts = [next(outputs_of(book, PROVENANCE), {}) for book in books]
+    return {"seconds": round(mean(b.metadata["medkit"]["task"]["seconds"] for b in books)) if books else None,
+            "peak_memory_mb": max((f.get("peak_memory_mb") or 0 for f in facts), default=None),
+            "device": facts[0].get("device") if facts else None,
+            "versions": facts[0].get("versions") if facts else None}
+
+
+def row_of(task, row, done, effort, cost):
+    """Bring one figure of all seeds into one row: means over seeds of the value and of the ends of its interval."""
+    def over_seeds(name):
+        found = [t.figures[name] for t in done if isinstance(t.figures.get(name, {}).get("value"), float)]
+        return {k: round(mean(f[k] for f in found), 4) if found and all(f[k] is not None for f in found) else None
+                for k in ("value", "low", "high")}
+
+    ours = over_seeds(row["figure"])
+    facts = {"task": row.get("what", task["name"]), "data": task["data"], "lesson": task["lesson"],
+             "parameters": task["parameters"], "effort": effort, "seeds": len(done), **{k: row.get(k) for k in (
+                 "figure", "simple", "aim", "anchors")}, "ours": ours, "baseline": over_seeds(row.get("baseline")),
+             "gain": over_seeds(row.get("gain")), "unit": done[0].figures[row["figure"]]["unit"],
+             "by_seed": [round(t.figures[row["figure"]]["value"], 4) for t in done],
+             "measured": datetime.date.today().isoformat(), **cost}
+    sign = -1 if row.get("better") == "lower" else 1
+    return {**facts, "against_baseline": against_baseline(facts, sign),
+            "against_published": [[*a, verdict(ours, a[1], sign)] for a in row.get("anchors", [])]}
+
+
+def verdict(ours, other, sign=1):
+    """Compare with a single published number, by our interval alone (its own uncertainty is rarely published)."""
+    if ours["low"] is None:
+        return "no interval"
+    low, high = sorted((sign * (ours["low"] - other), sign * (ours["high"] - other)))
+    return "ahead" if low > 0 else "behind" if high < 0 else "tied"
+
+
+def against_baseline(facts, sign):
+    """Compare with the simple baseline: by the paired gain where the lesson records it, else by the intervals."""
+    if facts["gain"]["low"] is not None:
+        return verdict(facts["gain"], 0.0) + " (paired)"
+    a, b = facts["ours"], facts["baseline"]
+    if a["low"] is None or b["low"] is None:
+        return ""
+    worse, better = (a["high"] < b["low"], a["low"] > b["high"])[::sign]
+    return ("ahead" if better else "behind" if worse else "tied") + " (intervals)"
+
+
+def page(rows):
+    """Write RESULTS.md's text."""
+    parts = ["# Results on real patients", "Written by `make results` from `results.json`; nothing here is typed. "
+             "Means over seeds; 95 % intervals over patients (mean of the seeds' interval ends). *Verdict*: our "
+             "interval or paired gain against the simple baseline on the same split; against a published number, our "
+             "interval alone (other splits and protocols where the citation says so). Tried: [NOTES.md](NOTES.md).",
+             table(["Task", "Data", "Figure", "Ours", "Aim", "Simple baseline", "Verdict"], map(result_cells, rows)),
+             "## Beside published figures",
+             table(["Task", "Figure", "Ours", "Published", "Value", "Verdict", "Source"],
+                   ([r["task"], r["figure"], shown(r["ours"]), a[0], a[1], a[3], a[2]] for r in rows
+                    for a in r["against_published"])),
+             "## What it cost", table(["Task", "Effort", "Seeds", "Seconds", "Peak memory, MB", "Device", "Measured"],
+                                      dict.fromkeys(map(cost_cells, rows))), *realism(), *labels()]
+    return "\n\n".join(parts) + "\n"
+
+
+def result_cells(r):
+    """Give one row of the first table."""
+    simple = f"{r['simple']} {shown(r['baseline'])}" if r["simple"] else ""
+    ours = shown(r["ours"], r["unit"])
+    return [r["task"], r["data"], r["figure"], ours, r["aim"] or "", simple, r["against_baseline"]]
+
+
+def cost_cells(r):
+    """Give one row of the table of costs."""
+    return f"{r['task']} ({r['data']})", r["effort"], r["seeds"], r["seconds"], \
+        r["peak_memory_mb"], r["device"], r["measured"]
+
+
+def realism():
+    """Give what simulated patients teach about real ones, as `realism.py` measured it."""
+    rows = json.loads((HERE / "realism.json").read_text())
+    yield "## Learned from simulated patients alone, tested on real ones"
+    yield table(["Figure", "Data", "Trained on simulated", "Aim", "Trained on real"],
+                ([r["figure"], r["data"], shown(r), r["aim"] or "", r["trained on real"]] for r in rows))
+
+
+def labels():
+    """Give what pre-trained weights are worth, as `label_efficiency.py` measured it."""
+    rows = json.loads((HERE / "label_efficiency.json").read_text())
+    yield "## Labels needed: PneumoniaMNIST, test AUROC (mean of draws)"
+    yield table(["Weights", "Labels", "Pre-trained", "From scratch", "Paired gain"],
+                ([r["weights"], r["labels"], f"{mean(r['pre-trained']):.3f}", f"{mean(r['from scratch']):.3f}",
+                  shown(dict(zip(("value", "low", "high"), r["gain"])))] for r in rows))
+
+
+def shown(e, unit=""):
+    """Write an estimate."""
+    if e["value"] is None:
+        return "not measured"
+    unit = f" {unit}" if unit else ""
+    return f"{e['value']:.3f}" + (f" ({e['low']:.3f} to {e['high']:.3f})" if e["low"] is not None else "") + unit
+
+
+def table(head, rows):
+    """Write a Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(str(c).replace("|", "/") for c in line) + " |" for line in lines)
+
+
+def keep(old, new):
+    """Put new rows in the place of the old ones for the same figure of the same task."""
+    def name(r):
+        return r["lesson"], json.dumps(r["parameters"], sort_keys=True), r["figure"]
+
+    return sorted({name(r): r for r in old + new}.values(), key=name)
+
+
+def main():
+    """Run what is asked for, and write both files after each task."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--effort", default="full", choices=["demo", "full"])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--only", nargs="*", help="lessons, by number")
+    parser.add_argument("--data", help="only tasks with this value of a parameter")
+    parser.add_argument("--write", action="store_true", help="run nothing: write RESULTS.md from results.json")
+    a = parser.parse_args()
+    rows = json.loads(TARGET.read_text()) if TARGET.exists() else []
+    tasks = [] if a.write else tomllib.loads((HERE / "tasks.toml").read_text())["task"]
+    for task in tasks:
+        if (a.only and task["lesson"] not in a.only) or (a.data and a.data not in task["parameters"].values()):
+            continue
+        print(task["name"], flush=True)
+        new, failed = measure(task, a.effort, a.seeds)
+        for t in failed:
+            print(f"  {t.stem}: {t.status} - {t.error}", flush=True)
+        rows = keep(rows, new)
+        files.write_text(TARGET, json.dumps(rows, indent=1) + "\n")
+    files.write_text(HERE / "RESULTS.md", page(rows))
+
+
+if __name__ == "__main__":
+    main()
