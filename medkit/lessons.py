@@ -86,10 +86,14 @@ def solution(name):
                 if "BEGIN SOLUTION" in c.source and f"exercise_{number}(" in c.source)
 
 
-@cache
 def glossary():
     """Give the words of the glossary: {word: all its names and forms}."""
-    text = (folder() / "glossary.md").read_text(encoding="utf-8")
+    return entries((folder() / "glossary.md").read_text(encoding="utf-8"))
+
+
+@cache
+def entries(text):
+    """Read the words of a glossary's text, with their names and forms."""
     found = re.findall(r"(?m)^## (.+)\n(?:\*also: (.+?)\.\*)?", text)
     return {word: [word, *filter(None, also.split(", "))] for word, also in found}
 

@@ -2,6 +2,8 @@
 
 import hashlib
 import http.server
+import os
+import shutil
 import threading
 import tomllib
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 
 from medkit import catalog, fetch
 
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 FIGURE = "application/vnd.medkit.figure+json"
 RANGES = tomllib.loads((Path(__file__).parent / "figures.toml").read_text())
 
@@ -99,3 +102,25 @@ def tiny_set(server, tiny_images, tmp_path, monkeypatch):
     monkeypatch.delenv("MEDKIT_MIRROR", raising=False)
     fetch.manifest.cache_clear()
     return card
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """Start Chromium: the system's, or the one that Playwright fetched."""
+    driver = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
+    with driver.sync_playwright() as play:
+        here = next(filter(None, map(shutil.which, BROWSERS)), None) or play.chromium.executable_path
+        if not Path(here).exists():
+            pytest.skip("no Chromium on this machine: install the system's, or run playwright install chromium")
+        browser = play.chromium.launch(executable_path=here, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def axe():
+    """Give the text of axe-core, the checker of accessibility."""
+    path = Path(os.environ.get("AXE_CORE", ""))
+    if not path.is_file():
+        pytest.skip("AXE_CORE does not name axe.min.js: get it by npm pack axe-core, and unpack it")
+    return path.read_text(encoding="utf-8")

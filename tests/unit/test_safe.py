@@ -104,52 +104,42 @@ def test_a_name_made_of_parameters_is_a_plain_file_name(values):
     assert all(c.isascii() and (c.isalnum() or c in "._=-") for c in name)
 
 
-@pytest.mark.skipif(not os.path.exists("/usr/bin/chromium"), reason="needs Chromium")
-def test_a_browser_runs_nothing_of_it_and_fetches_nothing(pages):
-    sync_playwright = pytest.importorskip("playwright.sync_api").sync_playwright
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"])
-        for name in ("report.html", "few.html", "many.html"):
-            page = browser.new_page()
-            asked, dialogs = [], []
-            page.on("request", lambda request: asked.append(request.url))
-            page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
-            page.goto(f"file://{pages / name}")
-            for link in page.query_selector_all("a")[:40]:
-                if (link.get_attribute("href") or "").startswith(("javascript", "data")):
-                    link.click()
-            page.wait_for_timeout(300)
-            assert page.title() != "pwned" and dialogs == []
-            assert [url for url in asked if not url.startswith(("file:", "data:image"))] == []
-        browser.close()
+def test_a_browser_runs_nothing_of_it_and_fetches_nothing(pages, chromium):
+    for name in ("report.html", "few.html", "many.html"):
+        page = chromium.new_page()
+        asked, dialogs = [], []
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+        page.goto(f"file://{pages / name}")
+        for link in page.query_selector_all("a")[:40]:
+            if (link.get_attribute("href") or "").startswith(("javascript", "data")):
+                link.click()
+        page.wait_for_timeout(300)
+        assert page.title() != "pwned" and dialogs == []
+        assert [url for url in asked if not url.startswith(("file:", "data:image"))] == []
 
 
-@pytest.mark.skipif(not os.path.exists("/usr/bin/chromium"), reason="needs Chromium")
-def test_ten_thousand_rows_can_be_searched_sorted_and_filtered_with_the_keyboard(tmp_path):
-    sync_playwright = pytest.importorskip("playwright.sync_api").sync_playwright
+def test_ten_thousand_rows_can_be_searched_sorted_and_filtered_with_the_keyboard(tmp_path, chromium):
     tasks = [plan.Task("03_cnn", {"seed": k, "patient": f"p{k:05}"}, f"s{k}", status="failed" if k % 20 == 0 else "done", seconds=k % 7,
                        figures={"auroc": {"value": (k * 7919 % 10_000) / 1e4, "low": 0.1, "high": 0.9, "unit": ""}},
                        error="cell 3: no <x>" if k % 20 == 0 else None) for k in range(10_000)]
     (tmp_path / "index.html").write_text(index.page(tasks))
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page()
-        page.goto(f"file://{tmp_path / 'index.html'}")
-        assert page.inner_text("#said") == "1 to 100 of 10000 reports" and page.locator("tbody tr").count() == 100
-        page.keyboard.press("/")
-        page.keyboard.type("p00123")
-        assert page.inner_text("#said") == "1 to 1 of 1 reports" and "p00123" in page.inner_text("tbody")
-        page.fill("#find", "")
-        page.keyboard.press("Tab")
-        page.select_option("#status", "failed")
-        assert page.inner_text("#said").endswith("of 500 reports")
-        page.focus("thead th:nth-child(6) button")
-        page.keyboard.press("Enter")
-        page.keyboard.press("Enter")
-        assert page.get_attribute("thead th:nth-child(6)", "aria-sort") == "descending"
-        values = [float(v) for v in page.eval_on_selector_all("tbody td:nth-child(6)", "c => c.map(x => x.dataset.value)")]
-        assert values == sorted(values, reverse=True) and max(values) > 0.99
-        page.focus("#next")
-        page.keyboard.press("Enter")
-        assert page.inner_text("#said").startswith("101 to 200 of 500")
-        browser.close()
+    page = chromium.new_page()
+    page.goto(f"file://{tmp_path / 'index.html'}")
+    assert page.inner_text("#said") == "1 to 100 of 10000 reports" and page.locator("tbody tr").count() == 100
+    page.keyboard.press("/")
+    page.keyboard.type("p00123")
+    assert page.inner_text("#said") == "1 to 1 of 1 reports" and "p00123" in page.inner_text("tbody")
+    page.fill("#find", "")
+    page.keyboard.press("Tab")
+    page.select_option("#status", "failed")
+    assert page.inner_text("#said").endswith("of 500 reports")
+    page.focus("thead th:nth-child(6) button")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    assert page.get_attribute("thead th:nth-child(6)", "aria-sort") == "descending"
+    values = [float(v) for v in page.eval_on_selector_all("tbody td:nth-child(6)", "c => c.map(x => x.dataset.value)")]
+    assert values == sorted(values, reverse=True) and max(values) > 0.99
+    page.focus("#next")
+    page.keyboard.press("Enter")
+    assert page.inner_text("#said").startswith("101 to 200 of 500")

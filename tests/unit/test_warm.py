@@ -20,7 +20,7 @@ CELLS = [
     'seed: int = 0\nwhat: str = ""',
     "torch.manual_seed(seed)\nnet = torch.nn.Sequential(torch.nn.Linear(300, 500), torch.nn.Tanh(), "
     "torch.nn.Linear(500, 2))\nloss = net(torch.randn(400, 300)).pow(2).mean()\nloss.backward()\nloss",
-    "torch.get_num_threads(), float(np.random.default_rng(seed).normal(size=(300, 300)).dot(np.ones(300)).sum())",
+    "os.environ['OMP_NUM_THREADS'], float(np.random.default_rng(seed).normal(size=(300, 300)).dot(np.ones(300)).sum())",
     "pd.DataFrame({'a': [1, np.nan]}).describe()",
     "plt.plot([1, seed])\nplt.title('shown without asking')",
     "print('out'); print('err', file=sys.stderr); subprocess.run(['echo', 'from a child'])\n"
