@@ -6,12 +6,6 @@ from torch import nn
 from .cnn import Pixels, block
 
 
-def stem(n_in, n_out, kernel, stride=1):
-    """Make a convolution of any window, batch normalisation and ReLU."""
-    return nn.Sequential(nn.Conv2d(n_in, n_out, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(n_out),
-                         nn.ReLU())
-
-
 class AttentionCNN(nn.Module):
     """Four convolutions, then the mean of the places, weighted by an attention that is learned with them.
 
@@ -34,7 +28,7 @@ class AttentionCNN(nn.Module):
         super().__init__()
         w = width
         self.pixels = Pixels(*pixels)
-        self.body = nn.Sequential(stem(channels, w, 5, 2), block(w, 2 * w), nn.MaxPool2d(2), stem(2 * w, 4 * w, 1),
+        self.body = nn.Sequential(block(channels, w, 5, 2), block(w, 2 * w), nn.MaxPool2d(2), block(2 * w, 4 * w, 1),
                                   block(4 * w, 4 * w))
         self.score = nn.Sequential(nn.Linear(4 * w, 2 * w), nn.Tanh(), nn.Linear(2 * w, 1))
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(4 * w, outputs))

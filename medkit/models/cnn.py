@@ -25,9 +25,10 @@ def unit(x):
     return x.float() / 255 if x.dtype == torch.uint8 else x
 
 
-def block(n_in, n_out):
+def block(n_in, n_out, kernel=3, stride=1):
     """Make convolution, batch normalisation, ReLU."""
-    return nn.Sequential(nn.Conv2d(n_in, n_out, 3, padding=1, bias=False), nn.BatchNorm2d(n_out), nn.ReLU())
+    return nn.Sequential(nn.Conv2d(n_in, n_out, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(n_out),
+                         nn.ReLU())
 
 
 class SmallCNN(nn.Module):

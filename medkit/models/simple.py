@@ -1,6 +1,7 @@
 """Features and simple models as plain arrays: what they are is all there is to save. Explained in lesson 10."""
 
 import numpy as np
+from scipy.special import softmax
 
 BANDS = 10  # of a signal's power, equally wide from 0 to half the sampling rate on a logarithmic scale
 THUMB = 16  # side of the thumbnails that simple models see
@@ -102,5 +103,4 @@ def tree_scores(arrays, Z):
 def chances(scores):
     """Turn scores (n, 1) or (n, classes) into probabilities (n, classes)."""
     scores = np.column_stack([np.zeros(len(scores)), scores]) if scores.shape[1] == 1 else scores
-    e = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return e / e.sum(axis=1, keepdims=True)
+    return softmax(scores, axis=1)
