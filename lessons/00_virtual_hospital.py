@@ -19,7 +19,6 @@ import medkit  # first, as it keeps a warning of fastai's import quiet
 
 import json
 import tarfile
-from typing import Literal
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -45,7 +44,7 @@ plots.use_style()
 
 # %% tags=["parameters", "context"]
 dataset: str = "virtual-hospital"  # or real sets beside it, with commas: pneumoniamnist, mitdb, eegmat, challenge-2012
-effort: Literal["demo", "full"] = "demo"  # full: four times as many patients in what is measured
+effort: str = "demo"  # demo | full: four times as many patients in what is measured
 seed: int = 0  # which simulated patients
 
 # %%

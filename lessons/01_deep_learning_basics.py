@@ -17,8 +17,6 @@
 # %% tags=["context"]
 import medkit  # first, as it keeps a warning of fastai's import quiet
 
-from typing import Literal
-
 import numpy as np
 import pandas as pd
 import torch
@@ -40,7 +38,7 @@ plots.use_style()
 # %% tags=["parameters", "context"]
 dataset: str = "wisconsin-breast-cancer"  # a table by name, or the path of a CSV file
 outcome: str = "outcome"  # for a CSV file: the column to predict (two values)
-effort: Literal["demo", "full"] = "demo"  # full: more splits and more draws
+effort: str = "demo"  # demo | full: more splits and more draws
 hidden: int = 16  # nodes in the hidden layer
 seed: int = 0  # which split, which starting weights
 

@@ -19,7 +19,6 @@ import medkit  # first, as it keeps a warning of fastai's import quiet
 
 import warnings
 from functools import partial
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -56,7 +55,7 @@ warnings.simplefilter("ignore", ConvergenceWarning)  # unscaled features converg
 
 # %% tags=["parameters", "context"]
 dataset: str = "virtual-hospital"  # simulated; or challenge-2012; or a long table: patient, time, variable, value
-effort: Literal["demo", "full"] = "demo"  # full: more repeats and more draws
+effort: str = "demo"  # demo | full: more repeats and more draws
 slips: float = 0.02  # share of some variables' values that we damage on purpose (simulated stays only)
 noise_features: int = 2000  # columns of pure chance in the study of leaks
 seed: int = 0  # which patients, split, draws

@@ -18,7 +18,6 @@
 import medkit  # first, as it keeps a warning of fastai's import quiet
 
 import time
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -51,7 +50,7 @@ plots.use_style()
 dataset: str = "virtual-hospital"  # simulated; or a MedMNIST name such as pneumoniamnist; or a folder
 size: int = 28  # side of the images in pixels; MedMNIST has 28, 64, 128, 224
 arch: str = "resnet18"  # pre-trained network: resnet18, resnet34, resnet50, squeezenet1_1, densenet121
-effort: Literal["demo", "full"] = "demo"  # full: more labels, draws, epochs and seeds
+effort: str = "demo"  # demo | full: more labels, draws, epochs and seeds
 sensitivity_wanted: float = 0.95  # the share of the ill that the threshold must find
 seed: int = 0  # starting weights and draws
 

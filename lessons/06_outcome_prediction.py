@@ -19,7 +19,6 @@ import medkit  # first, as it keeps a warning of fastai's import quiet
 
 from dataclasses import replace
 from functools import partial
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -54,10 +53,10 @@ plots.use_style()
 
 # %% tags=["parameters", "context"]
 dataset: str = "virtual-hospital"  # simulated; or challenge-2012; or a long table: patient, time, variable, value
-test_on: Literal["cv", "b", "c"] = "cv"  # challenge-2012: cross-validation on set a; or learn from a, test on b or c
+test_on: str = "cv"  # cv | b | c: challenge-2012, cross-validated on set a, or learned from a and tested on b or c
 encounters: str = "hospital-readmission"  # simulated; or diabetes130; or the path of a table with a row per stay
 horizon_hours: int = 48  # how many hours of the stay the models may see
-effort: Literal["demo", "full"] = "demo"  # full: larger networks, more folds
+effort: str = "demo"  # demo | full: larger networks, more folds
 seed: int = 0  # split, starting weights
 
 # %% [markdown]

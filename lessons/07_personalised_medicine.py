@@ -20,7 +20,6 @@
 import medkit  # first, as it keeps a warning of fastai's import quiet
 
 from functools import partial
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -53,10 +52,9 @@ plots.use_style()
 # On real patients: `medkit run 7 -p dataset=iwpc-warfarin -p trial_data=gbsg` (about 5 MB are fetched).
 
 # %% tags=["parameters", "context"]
-dataset: Literal["virtual-hospital", "iwpc-warfarin"] = "virtual-hospital"  # who gets warfarin
-trial_data: Literal["virtual-hospital", "virtual-hospital-confounded", "gbsg", "gbsg2",
-                    "deepsurv-simulated"] = "virtual-hospital"  # who chooses between two treatments
-effort: Literal["demo", "full"] = "demo"  # full: more patients, splits and refits
+dataset: str = "virtual-hospital"  # virtual-hospital | iwpc-warfarin: who gets warfarin
+trial_data: str = "virtual-hospital"  # virtual-hospital | hospital-confounded | gbsg | gbsg2 | deepsurv-simulated: a trial
+effort: str = "demo"  # demo | full: more patients, splits and refits
 abstain_at: float = 0.9  # advise only where this share of refits agree on the direction
 seed: int = 0  # patients, splits, starting weights
 
@@ -539,7 +537,7 @@ for name, v in found.items():
 
 # %%
 if "hospital" in trial.name:
-    swapped = ({"virtual-hospital", "virtual-hospital-confounded"} - {trial_data}).pop()
+    swapped = ({"virtual-hospital", "hospital-confounded"} - {trial_data}).pop()
     other = trials.trial(swapped, n=admitted, seed=seed)
     Z_other, y_other = prepared(other)
     known = Z_other, y_other, other.parts["train"]
@@ -802,7 +800,7 @@ doubts = [text for text, holds in {
     f"patients like this nearly always get one arm (chance of treatment {lean:.0%})": not 0.1 < lean < 0.9,
     f"only {agree:.0%} of the learners of this lesson advise the same": agree < 1,
     "treatment was not randomised, so the benefit may be that of who was chosen": trial_data in (
-        "virtual-hospital-confounded", "gbsg"),
+        "hospital-confounded", "gbsg"),
     f"intervals like this held the true effect of {inside:.0%} of simulated patients, not of 90 %": inside < 0.85,
     "the patients and their effects are simulated": bool(trial.truth),
     "what was not recorded may matter more than what was": True}.items() if holds]
@@ -843,7 +841,7 @@ say(f"A patient of 320 kg gets {linear.predict(stranger[None])[0] ** 2:.0f} mg a
 
 # %%
 naive = {}
-for kind in ("virtual-hospital", "virtual-hospital-confounded"):
+for kind in ("virtual-hospital", "hospital-confounded"):
     world = trials.trial(kind, n=3000, seed=seed)
     mean = [treatment.restricted_mean(world.time[world.arm == a], world.event[world.arm == a], 365) for a in (0, 1)]
     naive[kind] = {"naive difference (days)": mean[1] - mean[0],

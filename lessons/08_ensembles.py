@@ -19,7 +19,6 @@ import medkit  # first, as it keeps a warning of fastai's import quiet
 
 import time
 from itertools import combinations
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -47,7 +46,7 @@ plots.use_style()
 # %% tags=["parameters", "context"]
 dataset: str = "virtual-hospital"  # simulated; or a MedMNIST name such as pneumoniamnist; or a folder
 size: int = 28  # side of the images in pixels; MedMNIST has 28, 64, 128, 224
-effort: Literal["demo", "full"] = "demo"  # full: wider networks, longer training, all patients
+effort: str = "demo"  # demo | full: wider networks, longer training, all patients
 noise: float = 0.1  # standard deviation of the noise in the noisy X-ray room, as a share of full brightness
 seed: int = 0  # split, starting weights
 

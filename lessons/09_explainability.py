@@ -19,7 +19,6 @@ import medkit  # first, as it keeps a warning of fastai's import quiet
 
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -53,7 +52,7 @@ plots.use_style()
 # %% tags=["parameters", "context"]
 dataset: str = "virtual-hospital"  # simulated; or a MedMNIST name such as pneumoniamnist; or a folder
 boxes: str = ""  # for a folder: a CSV (file, xmin, ymin, xmax, ymax) or a folder of Pascal VOC files
-effort: Literal["demo", "full"] = "demo"  # full: more films and epochs
+effort: str = "demo"  # demo | full: more films and epochs
 tolerance: int = 2  # pixels by which a peak may miss the lesion
 seed: int = 0  # patients and starting weights
 

@@ -10,7 +10,7 @@ from ..errors import MedkitError, unknown
 from . import cohorts
 
 DOSES = ("virtual-hospital", "iwpc-warfarin")
-TRIALS = ("virtual-hospital", "virtual-hospital-confounded", "gbsg", "gbsg2", "deepsurv-simulated")
+TRIALS = ("virtual-hospital", "hospital-confounded", "gbsg", "gbsg2", "deepsurv-simulated")
 INDUCERS = ["Carbamazepine (Tegretol)", "Phenytoin (Dilantin)", "Rifampin or Rifampicin"]
 LINKED = {"1173": {"C/C": "G/G", "C/T": "A/G", "T/T": "A/A"}, "2255": {"C/C": "G/G", "C/T": "A/G", "T/T": "A/A"},
           "1542": {"G/G": "G/G", "C/G": "A/G", "C/C": "A/A"}}
