@@ -1,6 +1,6 @@
 """Every lesson on real patients, beside a simple baseline and the published figures: `make results`.
 
-    MEDKIT_DATA=... TORCH_HOME=... python benchmarks/results.py [--effort full] [--seeds 3] [--only 6 7]
+    MEDKIT_DATA=... TORCH_HOME=... python benchmarks/results.py [--effort full] [--seeds 3] [--only 6 7] [--time-limit 3600]
 
 Runs the tasks of tasks.toml through `medkit`'s own reports (so a second run does only what is missing or changed),
 and writes benchmarks/results.json and RESULTS.md. A task whose data is not there keeps the rows that an earlier run
@@ -22,11 +22,12 @@ WORK = HERE / "results"  # the reports themselves; not in the repository
 TARGET = HERE / "results.json"
 
 
-def measure(task, effort, seeds):
+def measure(task, effort, seeds, time_limit=None):
     """Run one task's reports; give its rows, and the tasks that failed."""
     rows = [("seed", {"seed": str(seed)}) for seed in range(seeds)]
     folder = WORK / f"lesson-{task['lesson']}-{'-'.join(task['parameters'].values()) or 'default'}-{effort}"
-    done = run([task["lesson"]], {**task["parameters"], "effort": effort}, folder, rows=rows, engine="plain")
+    done = run([task["lesson"]], {**task["parameters"], "effort": effort}, folder, rows=rows, engine="plain",
+               time_limit=time_limit)
     failed = [t for t in done if t.status != "done"]
     good = [t for t in done if t.status == "done"]
     cost = costs([folder / f"{t.stem}.ipynb" for t in good])
@@ -158,6 +159,7 @@ def main():
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", nargs="*", help="lessons, by number")
     parser.add_argument("--data", help="only tasks with this value of a parameter")
+    parser.add_argument("--time-limit", type=float, help="seconds a report")
     parser.add_argument("--write", action="store_true", help="run nothing: write RESULTS.md from results.json")
     a = parser.parse_args()
     rows = json.loads(TARGET.read_text()) if TARGET.exists() else []
@@ -166,7 +168,7 @@ def main():
         if (a.only and task["lesson"] not in a.only) or (a.data and a.data not in task["parameters"].values()):
             continue
         print(task["name"], flush=True)
-        new, failed = measure(task, a.effort, a.seeds)
+        new, failed = measure(task, a.effort, a.seeds, a.time_limit)
         for t in failed:
             print(f"  {t.stem}: {t.status} - {t.error}", flush=True)
         rows = keep(rows, new)
