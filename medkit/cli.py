@@ -1,6 +1,7 @@
 """The `medkit` command."""
 
 import sys
+import traceback
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -12,8 +13,7 @@ from .errors import MedkitError
 # jsonschema tries this import for grammars that no notebook needs; without it each start is 1.3 s shorter.
 sys.modules.setdefault("rfc3987_syntax", None)
 
-app = typer.Typer(help="Learn deep learning on medical data, and run the lessons as reports.", no_args_is_help=True,
-                  add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
 data = typer.Typer(help="Data sets: list them, read their cards, download and check their files.", no_args_is_help=True)
 app.add_typer(data, name="data")
 
@@ -40,7 +40,8 @@ def show_version(wanted: bool):
 
 @app.callback()
 def options(version: Annotated[bool, typer.Option("--version", callback=show_version, is_eager=True,
-                                                  help="Show the version.")] = False):
+                                                  help="Show the version.")] = False,
+            debug: Annotated[bool, typer.Option("--debug", help="Of an error, show the traceback too.")] = False):
     """Learn deep learning on medical data, and run the lessons as reports."""
 
 
@@ -108,7 +109,7 @@ def run(words: Lessons = None, param: Given = [], out: Out = None, grid: Grid = 
     from .report import plan, run as runner
 
     out = out or Path("reports") / datetime.now().strftime("%Y-%m-%d_%H%M%S")
-    rows = cross(plan.grid(grid) if grid else None, plan.table(for_each) if for_each else None)
+    rows = plan.cross(plan.grid(grid) if grid else None, plan.table(for_each) if for_each else None)
     try:
         tasks = runner.run(words or [], pairs(param), out, True, rows, jobs, scheduler, engine, again, time_limit,
                            memory_limit)
@@ -147,13 +148,6 @@ def report(source: Annotated[Path, typer.Argument(metavar="PATH", help="A table,
     own.load(source)  # what is wrong with the data is told at once
     out = out or Path("reports") / datetime.now().strftime("%Y-%m-%d_%H%M%S")
     run(["10"], [f"dataset={source}", f"save_to={out / 'model'}", *param], out)
-
-
-def cross(first, second):
-    """Combine each row of a grid with each row of a table."""
-    if first is None or second is None:
-        return first or second
-    return [(f"{a} with {b}", {**x, **y}) for a, x in first for b, y in second]
 
 
 def tell(tasks, out):
@@ -288,12 +282,18 @@ def verify(name: Name):
 
 
 def main():
-    """Run the command; a `MedkitError` becomes one message and exit code 2."""
+    """Run the command; an error becomes one line, and exit code 2 (`MedkitError`) or 1. `--debug` may stand anywhere."""
+    debug = "--debug" in sys.argv
+    sys.argv = [word for word in sys.argv if word != "--debug"]
     try:
         app()
-    except MedkitError as error:
-        print(f"medkit: {error}", file=sys.stderr)
-        sys.exit(2)
+    except Exception as error:
+        if debug:
+            traceback.print_exception(error)
+        told = str(error) if isinstance(error, MedkitError) else (
+            f"this was not foreseen: {type(error).__name__}: {' '.join(str(error).split())}. --debug shows where.")
+        print(f"medkit: {told}", file=sys.stderr)
+        sys.exit(2 if isinstance(error, MedkitError) else 1)
 
 
 if __name__ == "__main__":

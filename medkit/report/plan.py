@@ -138,6 +138,13 @@ def table(path):
     return [(where, {k: v for k, v in zip(header, row) if v}) for where, row in body]
 
 
+def cross(first, second):
+    """Combine each row of a grid with each row of a table."""
+    if first is None or second is None:
+        return first or second
+    return [(f"{a} with {b}", {**x, **y}) for a, x in first for b, y in second]
+
+
 def text_of(path):
     """Read a text file that a user named."""
     try:

@@ -1,14 +1,14 @@
 """The medkit command, as a user meets it."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 
 def medkit(*words, **env):
-    import os
-
     return subprocess.run([sys.executable, "-m", "medkit.cli", *words], capture_output=True, text=True,
                           env={**os.environ, **env}, timeout=120)
 
@@ -32,6 +32,23 @@ def test_a_users_mistake_gets_one_message_and_exit_code_2(words, message):
     done = medkit(*words)
     assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("place", [0, 3])
+def test_debug_shows_where_a_mistake_was_noticed(place):
+    words = ["data", "card", "mitbd"]
+    done = medkit(*words[:place], "--debug", *words[place:])
+    assert done.returncode == 2 and "Traceback" in done.stderr and done.stderr.splitlines()[-1].startswith("medkit: There is no")
+
+
+def test_an_error_that_nobody_foresaw_is_one_line_and_with_debug_a_traceback(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text("import medkit.doctor\n\ndef break_down():\n    raise OSError('a\\nb')\n\n"
+                                               "medkit.doctor.findings = break_down\n")
+    paths = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])
+    done = medkit("doctor", PYTHONPATH=paths)
+    assert done.returncode == 1 and done.stderr == "medkit: this was not foreseen: OSError: a b. --debug shows where.\n"
+    done = medkit("doctor", "--debug", PYTHONPATH=paths)
+    assert done.returncode == 1 and "Traceback" in done.stderr and "break_down" in done.stderr
 
 
 def test_lists_and_cards(tmp_path):
