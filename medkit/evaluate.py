@@ -142,7 +142,9 @@ def macro(metric):
     def averaged(y, p, w=None, threshold=None):
         truth, p = one_against_rest(y, p)
         options = [{}] * p.shape[1] if threshold is None else [{"threshold": t} for t in threshold]
-        return np.nanmean([metric(truth[:, k], p[:, k], w, **options[k]) for k in range(p.shape[1])], axis=0)
+        values = np.array([metric(truth[:, k], p[:, k], w, **options[k]) for k in range(p.shape[1])])
+        with np.errstate(invalid="ignore"):  # 0/0 where no class can be measured
+            return np.nansum(values, axis=0) / np.isfinite(values).sum(axis=0)
 
     averaged.__name__ = f"macro_{metric.__name__}"
     return averaged

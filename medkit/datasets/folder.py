@@ -6,7 +6,8 @@ Two layouts:
 - images anywhere below the folder, and a `labels.csv` with the columns `file` and `label`, and
   optionally `patient` and `split` (train, valid or test).
 
-Without a `patient` column each image counts as a patient of its own, and a note says so.
+Without a `patient` column DICOM films are grouped by their tag PatientID, which is shown and kept nowhere. Any other image
+counts as a patient of its own. Notes say so.
 """
 
 import numpy as np
@@ -37,12 +38,30 @@ def read_folder(folder, size, seed=0):
     y = table["label"].map({c: k for k, c in enumerate(classes)}).to_numpy(np.int64)
     X, notes = read_images([folder / f for f in table["file"]], size)
     if "patient" not in table:
-        notes.append("No patient is named: each image counts as a patient of its own. If a patient has several "
-                     "images, name the patient in labels.csv, or the test is too kind.")
-    patients = table.get("patient", table["file"]).to_numpy(str)
+        table["patient"], told = by_tag(folder, table["file"])
+        notes.append(told)
+    patients = table["patient"].to_numpy(str)
     parts = parts_of(table, y, patients, seed, folder)
     check_classes(y, classes, parts, folder)
     return X, y, patients, classes, parts, notes
+
+
+def by_tag(folder, files):
+    """Group DICOM films by PatientID. A patient is called after the first of the films: the tag itself goes no further.
+
+    Returns
+    -------
+    Series of str, and a note
+    """
+    from ..preprocess.pictures import patient_id
+
+    tags = files.map(lambda f: patient_id(folder / f) if f.lower().endswith(".dcm") else "")
+    if tags[tags != ""].nunique() < 2:  # none, or one that stands for all
+        return files, ("No patient is named: each image counts as a patient of its own. If a patient has several "
+                       "images, name the patient in labels.csv, or the test is too kind.")
+    patients = files.groupby(tags.where(tags != "", files)).transform("first")
+    return patients, (f"Films were grouped by the DICOM tag PatientID: {patients.nunique():,} patients, each called after the "
+                      f"first film. {(tags == '').sum():,} images have no such tag, and count as a patient each.")
 
 
 def check_classes(y, classes, parts, folder):

@@ -77,6 +77,14 @@ def opened(path):
     return dataset
 
 
+def patient_id(path):
+    """Give a DICOM file's PatientID, "" where it has none: to tell patients apart, never to be shown or kept."""
+    import pydicom
+
+    with quiet(f"{Path(path).name} cannot be read as DICOM"):
+        return str(pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["PatientID"]).get("PatientID") or "").strip()
+
+
 def rescaled(dataset, kind):
     """Give the pixels in physical units, or in colour from 0 to 255 where the file holds a palette."""
     from pydicom.pixels import apply_color_lut, apply_modality_lut

@@ -171,6 +171,37 @@ def test_identity_in_dicom_does_not_reach_the_card(tmp_path):
     assert one.X.shape == (40, 64, 64, 1) and "ecret" not in told.lower().replace("secrets", "")
 
 
+def dicom_films(folder, patients=24):
+    """Write two films of each patient, of two classes; names and numbers stand in the tags alone."""
+    import pydicom
+    from pydicom.data import get_testdata_file
+
+    film, rng = pydicom.dcmread(get_testdata_file("MR_small.dcm")), np.random.default_rng(0)
+    for k in range(2 * patients):
+        who, ill = k % patients, k % 2
+        film.PatientName, film.PatientID, film.StudyDescription = f"Secret^Sally{who}", f"SECRET-{who}", f"of Secret{who}"
+        film.PixelData = (rng.integers(0, 500, (64, 64)) + 900 * ill).astype("<i2").tobytes()
+        (folder / ("ill" if ill else "well")).mkdir(parents=True, exist_ok=True)
+        film.save_as(folder / ("ill" if ill else "well") / f"im{k:03d}.dcm")
+    return folder
+
+
+def test_dicom_films_are_split_by_patient_and_tell_of_none(tmp_path):
+    films, out = dicom_films(tmp_path / "ct"), tmp_path / "out"
+    schema.write(films)
+    one = own.load(films)
+    assert len(set(one.patients)) == 24 and any("PatientID" in note for note in one.notes)
+    part_of = {f: part for part, rows in one.parts.items() for f in one.facts["file"].iloc[rows]}
+    assert all(part_of[f] == part_of[f[:-7] + f"{int(f[-7:-4]) + 24:03d}.dcm"] for f in part_of if int(f[-7:-4]) < 24)
+    first = one.patients[one.parts["test"][0]]
+    task, = run(["10"], {"dataset": str(films), "save_to": str(out / "model")}, out, progress=False)
+    page, = run(["patient"], {"model": str(out / "model"), "data": str(films), "patient": first}, out, progress=False)
+    assert (task.status, page.status) == ("done", "done"), (task.error, page.error)
+    written = [p for p in tmp_path.rglob("*") if p.is_file() and p.suffix != ".dcm"]
+    assert {"schema.toml", "model.json", "weights.safetensors", "patient.html", "10_your_own_data.ipynb"} <= {p.name for p in written}
+    assert not [p for p in written if b"secret" in p.read_bytes().lower()]
+
+
 def test_new_and_the_patients_page(desk, tmp_path):
     shutil.copy(desk[0] / "ward.csv", tmp_path / "ward.csv")
     done = subprocess.run([sys.executable, "-m", "medkit.cli", "new", "--from", str(tmp_path / "ward.csv")],
