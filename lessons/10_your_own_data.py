@@ -22,20 +22,21 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from sklearn.linear_model import LogisticRegression
 
 from medkit import evaluate, plots
-from medkit.datasets import audit, own, schema
+from medkit.datasets import audit, own, schema, split
 from medkit.errors import MedkitError
 from medkit.exercise import Exercise
 from medkit.hospital import flawed
 from medkit.models import own as models
-from medkit.models import store
+from medkit.models import simple, store, treatment
 from medkit.report import quote, record, say
 
 plots.use_style()
 pd.set_option("display.max_colwidth", None)  # findings are read to their end
 
-# %% [markdown]
+# %% [markdown] tags=["simulated"]
 # On your own data: `medkit new --from PATH` writes what was inferred about them, for you to correct. `medkit report PATH`
 # then runs this notebook on them, and saves the model.
 
@@ -45,7 +46,7 @@ effort: str = "demo"  # demo | full: the networks train longer, and intervals ta
 save_to: str = ""  # folder that gets the chosen model; empty: a temporary one
 seed: int = 0  # simulated patients, split, starting weights
 
-# %% [markdown]
+# %% [markdown] tags=["simulated"]
 # ## A working result first
 #
 # By default we play an analyst who was handed three things: a table of patients (CSV), a folder of X-rays (PNG, with
@@ -66,17 +67,19 @@ sets = {path.name: own.load(path, seed) for path in paths}
 main = paths[0].name
 title = f"{main} (simulated)" if simulated else main
 
-# %% [markdown]
-# Two lines train a model on the first of them as it came, and test it on patients that it has not met.
+# %% [markdown] tags=["simulated"]
+# Two lines train a model on the first of them as it came, and test it on patients that it has not met. (On your own data
+# nobody looks at test patients so early: this step is left out.)
 
-# %%
-first = models.fit(sets[main], "logistic regression")
-X_test, y_test = sets[main].take("test")
-p_first = first.predict(X_test)
-came = evaluate.interval(evaluate.macro(evaluate.auroc), y_test, p_first, sets[main].patients[sets[main].parts["test"]])
-record("auroc_as_it_came", came)
-say(f"AUROC **{came}** on {quote(title)}. "
-    + ("Splendid, and suspicious: few outcomes can be told that well." if came.value > 0.95 else "Not suspicious by itself."))
+# %% tags=["simulated"]
+if simulated:
+    first = models.fit(sets[main], "logistic regression")
+    X_test, y_test = sets[main].take("test")
+    came = evaluate.interval(evaluate.macro(evaluate.auroc), y_test, first.predict(X_test),
+                             sets[main].patients[sets[main].parts["test"]])
+    record("auroc_as_it_came", came)
+    say(f"AUROC **{came}** on {quote(title)}. "
+        + ("Splendid, and suspicious: few outcomes can be told that well." if came.value > 0.95 else "Not suspicious by itself."))
 
 # %% [markdown]
 # ## The schema
@@ -85,11 +88,12 @@ say(f"AUROC **{came}** on {quote(title)}. "
 # a small file with remarks. *You* correct it: what is the outcome, who is the patient, what was not known in time?
 
 # %%
-head = {path.name: schema.toml({k: v for k, v in schema.read(path).items() if k != "columns"}) for path in paths}
 if simulated:
     print(schema.write(paths[0]).read_text(encoding="utf-8"))
 else:
     display(pd.Series({k: str(v) for k, v in sets[main].schema.items() if k != "columns"}, name="schema").to_frame())
+    say(f"To be found: **{quote(sets[main].classes[-1])}**, against {quote(', '.join(sets[main].classes[:-1]))}."
+        if len(sets[main].classes) == 2 else f"To be told apart: {quote(', '.join(sets[main].classes))}.")
 
 # %% [markdown]
 # ## The data card
@@ -109,9 +113,9 @@ for name, card in cards.items():
         say(f"**{heading}**")
         display(table)
 
-# %% [markdown]
+# %% [markdown] tags=["simulated"]
 # What do the images look like, and where is the lesion marked? Boxes are optional columns of `labels.csv`: `x`, `y`,
-# `width`, `height`, in pixels of the file. The black bars are filling: *some films are wider than others.*
+# `width`, `height`, in pixels of the file. Black bars are filling: *where only some films have them, ask why.*
 
 # %%
 for name, one in sets.items():
@@ -126,10 +130,10 @@ for name, one in sets.items():
         area = one.boxes[:, 2] * one.boxes[:, 3] / one.X.shape[1] ** 2
         say(f"{np.isfinite(area).sum()} boxes, of {np.nanmedian(area):.1%} of the image in the middle case.")
 
-# %% [markdown]
+# %% [markdown] tags=["simulated"]
 # ### Was every planted flaw found?
 
-# %%
+# %% tags=["simulated"]
 if simulated:
     found = {path: {(f.kind, f.where) for f in audit.findings(sets[path.name])} for path in paths}
     answers = pd.DataFrame([{"data": path.name, "flaw": kind, "where": where, "found": (kind, where) in found[path]}
@@ -137,13 +141,13 @@ if simulated:
     display(answers)
     beyond = sum(len(found[p] - set(planted[p])) for p in paths)
     say(f"Found: **{answers['found'].sum()} of {len(answers)}**. Findings that we did not plant: {beyond}.")
-record("flaws_planted", len(answers) if simulated else "not known")
-record("flaws_found", int(answers["found"].sum()) if simulated else "not known")
+    record("flaws_planted", len(answers))
+    record("flaws_found", int(answers["found"].sum()))
 
-# %% [markdown]
+# %% [markdown] tags=["simulated"]
 # Other flaws are no matter of opinion: such a file is refused, with a message that says where.
 
-# %%
+# %% tags=["simulated"]
 def refusal(path, damage):
     """Damage a copy of a file, try to load its folder, and give the message."""
     whole = path.read_bytes()
@@ -162,14 +166,14 @@ if simulated:
                     refusal(a_film, lambda b: b[:len(b) // 2]), refusal(desk / "ecg" / "r0001.edf", lambda b: b[:-500])):
         say(f"- {quote(message)}")
 
-# %% [markdown]
+# %% [markdown] tags=["simulated"]
 # ## Mending
 #
 # An analyst would now ask the people who made the files. Here is what came of it: the code was written at discharge, and
 # the numbers were given at the end of the year; one machine was used for the ill. So: the column goes, copies go, 999
 # becomes a gap, each category is written in one way, and the films are cut to the same square before they are used.
 
-# %%
+# %% tags=["simulated"]
 def mended_table(path):
     """Write a corrected copy of the table, and its schema."""
     frame = pd.read_csv(path)
@@ -199,7 +203,7 @@ def mended_folder(path):
     return path
 
 
-# %%
+# %% tags=["simulated"]
 if simulated:
     sets = {path.name: own.load(mended_table(path) if path.suffix else mended_folder(path), seed) for path in paths}
     for name, one in sets.items():
@@ -215,13 +219,18 @@ if simulated:
 # The lowest log-loss on *validation* patients wins. Test patients are not looked at.
 
 # %%
-epochs = {"table": 12, "images": 6, "recordings": 20}
+def rounds(one):
+    """Say how often the network sees the training rows: less often where there are many, to end within minutes."""
+    usual, most = {"table": (12, 5e5), "images": (6, 5e4), "recordings": (20, 5e7 / np.shape(one.X)[1])}[one.kind]
+    return int(np.clip(most / len(one.parts["train"]), 2, usual)) * (3 if effort == "full" else 1)
+
+
 chosen, candidates = {}, {}
 for name, one in sets.items():
-    candidates[name] = {
-        family: models.fit(one, family, epochs[one.kind] * (3 if effort == "full" else 1), seed) for family in models.FAMILIES}
+    candidates[name] = {family: models.fit(one, family, rounds(one), seed) for family in models.FAMILIES}
     chosen[name], table = models.choose(one, candidates[name])
-    say(f"**{quote(name)}**: {chosen[name]} is chosen. (Validation, {len(one.parts['valid'])} rows.)")
+    say(f"**{quote(name)}**: {chosen[name]} is chosen. (Validation, {len(one.parts['valid']):,} rows. The network saw the "
+        f"{len(one.parts['train']):,} training rows {rounds(one)} times.)")
     display(table.round(3))
 
 # %% [markdown]
@@ -246,7 +255,8 @@ results = {name: {"auroc": tested(name, chosen[name], evaluate.auroc), "ap": tes
                   "baseline_auroc": tested(name, "logistic regression", evaluate.auroc)} for name in sets}
 for key, estimate in results[main].items():
     record(key, estimate)
-record("price_of_flaws", came.value - results[main]["auroc"].value)
+if simulated:
+    record("price_of_flaws", came.value - results[main]["auroc"].value)
 X_test, y_test = sets[main].take("test")
 both = [candidates[main][family].predict(X_test) for family in (chosen[main], "logistic regression")]
 gain = evaluate.compare(evaluate.macro(evaluate.auroc), y_test, *both, sets[main].patients[sets[main].parts["test"]], resamples)
@@ -286,26 +296,64 @@ for group in one.schema.get("groups", []) if len(one.classes) == 2 else []:
     bands = audit.bands(one, group).to_numpy()[one.parts["test"]]
     table = evaluate.subgroups(evaluate.auroc, y_test, p_test[:, 1], bands, who, resamples)
     say(f"AUROC on test patients by **{quote(group)}**. With few positives the interval says little.")
-    display(table.round(3))
+    display(table.round(3).astype(object).where(table.notna(), ""))
 
 # %% [markdown]
 # ### A treatment column
 #
-# If the schema names one, we compare arms. The plain difference mixes the drug's effect with the reasons for giving it. The
-# *adjusted* one asks the model about every training patient under each arm in turn (standardisation). It is as good as
-# the model, and blind to reasons that were not written down: no advice follows from it (lesson 7).
+# If the schema names one, each arm is compared with the commonest. The difference *as seen* mixes the treatment's effect with
+# the reasons for giving it. The *adjusted* one is doubly robust (lesson 7): the rate if all of these patients had been given the one
+# arm, less the rate if all had been given the other, by models of the outcome and of who was given what, each fitted to other
+# patients. It means something only where each patient could have had either arm (*overlap*). It stays blind to reasons
+# that nobody wrote down, and is wrong if a column was written after the treatment began: set such columns to "ignore".
+# No advice follows from it. The model above takes the treatment as given: it does not say what another would do.
 
 # %%
-arm = one.schema.get("treatment")
-if arm and one.kind == "table" and len(one.classes) == 2 and arm in one.X:
-    X_train, y_train = one.take("train")
-    levels = sorted(X_train[arm].dropna().unique(), key=str)
-    plain = {str(a): y_train[(X_train[arm] == a).to_numpy()].mean() for a in levels}
-    asked = {str(a): model.predict(X_train.assign(**{arm: pd.Series(a, X_train.index, X_train[arm].dtype)}))[:, 1].mean()
-             for a in levels}
-    display(pd.DataFrame({"rate, as seen": plain, "rate, adjusted": asked}).rename_axis(arm).round(3))
+def foretold(Z, y, fold, rows):
+    """Predict y (n,) of 0/1 by logistic regressions, each fitted to those `rows` that lie in other folds."""
+    p = np.zeros(len(y))
+    for k in np.unique(fold):
+        fitted = LogisticRegression(C=0.1, max_iter=2000).fit(Z[rows & (fold != k)], y[rows & (fold != k)])
+        p[fold == k] = fitted.predict_proba(Z[fold == k])[:, 1]
+    return p
+
+
+mean_of = evaluate.weighted(lambda y, p, w: evaluate.mean_of(w, p))
+contrast = evaluate.weighted(lambda y, p, w: evaluate.mean_of(w * p, y) - evaluate.mean_of(w * (1 - p), y))
+
+
+def compared(one, arm, usual, other):
+    """Give the difference in rates as seen, adjusted, and the share of patients who could hardly have had either arm."""
+    rows = arm.isin([usual, other]).to_numpy()
+    y, who, given = one.y[rows], one.patients[rows], (arm[rows] == other).to_numpy().astype(int)
+    X = one.X[rows].drop(columns=arm.name, errors="ignore")
+    Z, fold = simple.encode(X, simple.plan_of(X)), split.folds(who, 2 * given + y)
+    chance = foretold(Z, given, fold, given >= 0)
+    rates = np.column_stack([foretold(Z, y, fold, given == a) for a in (0, 1)])
+    terms = [treatment.doubly_robust(y, given, np.full(len(y), a), np.clip(chance, 0.01, 0.99), rates) for a in (0, 1)]
+    return (evaluate.interval(contrast, y, given, who, resamples), evaluate.interval(mean_of, y, terms[1] - terms[0], who, resamples),
+            ((chance < 0.05) | (chance > 0.95)).mean())
+
+
+# %%
+if one.schema.get("treatment") and one.kind == "table" and len(one.classes) == 2:
+    arm = one.facts[one.schema["treatment"]].map(str, na_action="ignore")
+    counts = pd.crosstab(arm, one.y)
+    usual, *others = counts[(counts >= 20).all(axis=1)].sum(axis=1).sort_values(ascending=False).index[:5].tolist() or [""]
+    for other in others:
+        seen, adjusted, lone = compared(one, arm, usual, other)
+        record(f"{other} against {usual}, as seen", seen)
+        say(f"**{quote(other)}** against **{quote(usual)}**, difference in the rate of {quote(one.classes[1])}: as seen {seen}.")
+        if lone > 0.1:
+            say(f"No adjusted figure: {lone:.0%} of these patients had a chance below 5 % of one of the two. They cannot be compared.")
+        else:
+            record(f"{other} against {usual}, adjusted", adjusted)
+            say(f"Adjusted {adjusted}: " + ("**no difference beyond chance.**" if adjusted.low <= 0 <= adjusted.high else
+                "a difference beyond chance, if nothing that mattered is missing from the table.") + f" Without overlap: {lone:.1%}.")
+    if not others:
+        say("Fewer than two arms have 20 rows of each outcome: nothing is compared.")
 else:
-    say("The schema names no treatment column.")
+    say("The schema names no treatment column of a table with two classes.")
 
 # %% [markdown]
 # ## The model card, and a file without pickle
@@ -318,11 +366,11 @@ else:
 folder = store.save(model, save_to or desk / "model")
 again = store.load(folder)
 gap = np.abs(again.predict(X_test) - p_test).max()
-card = {"what it predicts": f"{one.schema.get('outcome', 'label')}: {', '.join(one.classes)}", "model": model.spec["family"],
+card = {"what it predicts": f"{one.schema.get('outcome', 'label')}: {' or '.join(one.classes[::-1])}", "model": model.spec["family"],
         "chosen by": "log-loss on validation patients", "trained on": f"{model.spec['rows']:,} rows of {title}",
         "AUROC (test)": results[main]["auroc"], "average precision (test)": results[main]["ap"],
         "calibration error (test)": results[main]["ece"], "baseline AUROC (test)": results[main]["baseline_auroc"],
-        "needs": ", ".join(e["name"] for e in model.spec["plan"]) if one.kind == "table" else
+        "needs": ", ".join(e["name"] for e in model.spec["plan"][:20]) + ", ..." * (one.X.shape[1] > 20) if one.kind == "table" else
                  str({k: model.spec[k] for k in store.NEEDED[one.kind]}),
         "not for": "other hospitals before a trial there; decisions about a patient; advice on treatment"}
 display(pd.Series({k: str(v) for k, v in card.items()}, name="").to_frame())
@@ -333,7 +381,7 @@ say(f"Saved as {', '.join(sorted(f.name for f in folder.iterdir()))}; read back,
 #
 # **Data that do not fit** would get an answer from most models. A saved model refuses them.
 
-# %%
+# %% tags=["simulated"]
 def attempt(what, change):
     """Change a patient's row, offer it to the saved model, and print what comes of it."""
     frame = pd.read_csv(desk / "ward_mended.csv").head(1)
@@ -368,7 +416,7 @@ if simulated:
 # where `patients.csv` has one column, `patient`. Below is what such pages say first, for three test patients.
 
 # %%
-rows = one.parts["test"][:3]
+rows = one.parts["test"][np.unique(one.patients[one.parts["test"]], return_index=True)[1][:3]]
 p_rows = again.predict(one.X.iloc[rows] if one.kind == "table" else one.X[rows])
 ranks = (again.arrays["cohort_p"][:, -1] < p_rows[:, -1:]).mean(axis=1)
 pd.DataFrame([{"patient": one.patients[r], f"predicted: {one.classes[-1]}": round(float(p[-1]), 3),
@@ -496,17 +544,16 @@ def fits(values, low, high):
 # <details><summary>Which part of the data may choose the model, and which the threshold?</summary>Validation, both
 # times. Test patients only measure.</details>
 
-# %% [markdown]
+# %% [markdown] tags=["simulated"]
 # ## Take away
 #
 # - Data are read by a schema that a person has corrected; what does not fit is refused, with file, row and column.
 # - A score that is too good is a finding about the data. Look before you train.
 # - The model is chosen on validation against simple ones, saved as numbers, and refuses what it does not know.
 
-# %%
-say(f"{quote(title)}: "
-    + (f"as it came {came.value:.3f}, mended {results[main]['auroc'].value:.3f}; " if simulated else "")
-    + f"chosen: {', '.join(f'{quote(n)}: {c}' for n, c in chosen.items())}.")
+# %% tags=["simulated"]
+if simulated:
+    say(f"{quote(title)}: as it came {came.value:.3f}, mended {results[main]['auroc'].value:.3f}; chosen: {', '.join(f'{quote(n)}: {c}' for n, c in chosen.items())}.")
 kept.cleanup()
 
 # %% [markdown]

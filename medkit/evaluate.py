@@ -25,7 +25,8 @@ class Estimate:
     high: float
 
     def __str__(self):
-        return f"{self.value:.3f} (95 % interval {self.low:.3f} to {self.high:.3f})"
+        around = f"95 % interval {self.low:.3f} to {self.high:.3f}" if np.isfinite(self.low) else "too few for an interval"
+        return f"{self.value:.3f} ({around})"
 
 
 def weighted(metric):
@@ -178,8 +179,9 @@ def resamples(n, groups=None, count=1000, seed=0):
 
 
 def bootstrap(statistic, n, groups, count, seed):
-    """Evaluate `statistic(w)` on every resample: an array of shape (count, ...)."""
-    return np.concatenate([np.asarray(statistic(w)) for w in resamples(n, groups, count, seed)])
+    """Evaluate `statistic(w)` on every resample: an array of shape (count, ...); NaN where there are fewer than 5 patients."""
+    found = np.concatenate([np.asarray(statistic(w)) for w in resamples(n, groups, count, seed)])
+    return found if (n if groups is None else len(np.unique(groups))) >= 5 else np.full(found.shape, np.nan)
 
 
 def interval(metric, y, p, groups=None, count=1000, seed=0, **options):

@@ -7,6 +7,7 @@ its cells may carry tags:
 - `exercise`: belongs to the exercises; a solution stands between `### BEGIN SOLUTION` and
   `### END SOLUTION`, and its last line (`return x` or `x = y`) becomes the blank to fill;
 - `wrong`: an answer that must not pass, for the tests alone; in no notebook;
+- `simulated`: tells of simulated patients alone; not on the page of a report on a user's own data;
 - `context`: needed by the exercises' tests;
 - `nbval-check-output`: the output is the same on every machine, and is compared.
 """

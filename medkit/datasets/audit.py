@@ -69,8 +69,10 @@ def foretells(own, values):
     A gap counts as a value. Of several classes: the mean over classes, each against the rest.
     """
     import pandas as pd
-    from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+    from sklearn.model_selection import PredefinedSplit, cross_val_predict
     from sklearn.tree import DecisionTreeClassifier
+
+    from .split import folds
 
     rows = own.parts["train"]
     rows = rows if len(rows) <= MOST else np.sort(np.random.default_rng(0).choice(rows, MOST, replace=False))
@@ -79,11 +81,11 @@ def foretells(own, values):
         x = values.to_numpy(float)
     else:
         x = pd.factorize(values.astype(str).where(values.notna()), sort=True)[0].astype(float)
-    folds = min(5, *np.bincount(y, minlength=len(own.classes)), len(np.unique(patients)))
-    if folds < 2 or len(np.unique(x)) < 2:
+    k = min(5, *(len(np.unique(patients[y == c])) for c in range(len(own.classes))))
+    if k < 2 or len(np.unique(x)) < 2:
         return 0.5
     tree = DecisionTreeClassifier(max_leaf_nodes=8, min_samples_leaf=5, random_state=0)
-    p = cross_val_predict(tree, x[:, None], y, groups=patients, cv=StratifiedGroupKFold(folds), method="predict_proba")
+    p = cross_val_predict(tree, x[:, None], y, cv=PredefinedSplit(folds(patients, y, k)), method="predict_proba")
     return float(evaluate.macro(evaluate.auroc)(y, p))
 
 
@@ -130,9 +132,11 @@ def identity(own):
 
 
 def few(own):
-    """Find classes with few patients."""
+    """Find classes with few patients, and a test part with so few that nothing can be said of others."""
     counts = {c: len(np.unique(own.patients[own.y == k])) for k, c in enumerate(own.classes)}
-    return [Finding("few", c, f"Only {n} patients are '{c}'.") for c, n in counts.items() if n < 50]
+    tested = len(np.unique(own.patients[own.parts["test"]]))
+    return [Finding("few", c, f"Only {n} patients are '{c}'.") for c, n in counts.items() if n < 50] + [
+        Finding("few", "test", f"Only {tested} patients in the test part.")] * (tested < 10)
 
 
 def duplicates(own):

@@ -11,7 +11,7 @@ from pathlib import Path
 from ..errors import MedkitError, unknown
 from ..files import write_text
 from . import tables
-from .folder import SUFFIXES
+from .folder import SUFFIXES, list_classes
 
 NUMBER = (int, float)
 KEYS = {"kind": str, "outcome": str, "positive": str, "patient": str, "treatment": str, "outcome_date": str,
@@ -19,10 +19,13 @@ KEYS = {"kind": str, "outcome": str, "positive": str, "patient": str, "treatment
 KINDS = ("table", "images", "recordings")
 # Words in the names of columns, by what such a column is likely to be.
 WORDS = {"outcome": "outcome died death mortality dead target label event readmitted diagnosis class",
-         "patient": "patient patient_id mrn subject subject_id pid case_id id",
+         "patient": "patient patient_id patientid patient_nbr patient_no patient_number mrn subject subject_id subjectid "
+                    "participant participant_id record_id pid case_id id",
          "treatment": "treatment arm therapy", "outcome_date": "outcome_date died_on death_date event_date"}
 GROUPS = "sex gender age race ethnicity hospital site centre center ward scanner device".split()
 POSITIVE = "1 1.0 true yes died dead positive malignant case ill abnormal disease".split()
+NAMING = re.compile(r"(?i)(^|[\W_])(id|nr|nbr|no|code)$")  # a column so called holds names, even where they are digits
+CODE = re.compile(r"[A-Za-z]\d[\w.]*")  # V57 among numbers such as 250.83: a code of diagnoses
 DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([ T].*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}( .*)?")
 
 
@@ -96,23 +99,25 @@ def infer_columns(path, schema):
     """Infer the type of each column of a table that may serve as a variable."""
     frame = tables.read_frame(path)
     roles = {schema.get(key) for key in ("outcome", "patient", "outcome_date")}
-    return {c: type_of(frame[c].dropna()) for c in frame if c not in roles}
+    return {c: type_of(frame[c].dropna(), bool(NAMING.search(str(c)))) for c in frame if c not in roles}
 
 
-def type_of(values):
-    """Infer a column's type: number, category, date, or (free text, nothing at all) ignore."""
+def type_of(values, naming=False):
+    """Infer a column's type: number (unless it is `naming` things), category, date, or (free text, names, nothing) ignore."""
     import pandas as pd
 
     if pd.api.types.is_bool_dtype(values):
         return "category"
     if pd.api.types.is_datetime64_any_dtype(values):
         return "date"
-    if len(values) and pd.to_numeric(values, errors="coerce").notna().mean() >= 0.8:
+    count = values.astype(str).value_counts()
+    texts, most = count.index, 0.8 * max(len(values), 1)
+    number = pd.to_numeric(pd.Series(texts), errors="coerce").notna().to_numpy()
+    if count[number].sum() >= most and texts[~number].str.fullmatch(CODE).sum() < 3 and not naming:
         return "number"  # a word among the numbers is then an error that names its row
-    texts = values.astype(str)
-    if len(texts) and texts.map(lambda t: bool(DATE.fullmatch(t))).mean() >= 0.8:
+    if count[texts.str.fullmatch(DATE)].sum() >= most:
         return "date"
-    return "category" if 0 < texts.nunique() <= min(50, len(texts) / 2) else "ignore"
+    return "category" if 0 < len(count) <= min(50, len(values) / 2) else "ignore"
 
 
 def positive_of(counts):
@@ -132,32 +137,41 @@ def write(path, force=False):
     if schema["kind"] == "table":
         lines += remarks(schema, tables.read_frame(path), infer_columns(path, schema))
     else:
-        lines += ['# positive = "..."  # of two classes, the one to find; without this line: the rarer']
+        told = tables.read_frame(path / "labels.csv") if (path / "labels.csv").exists() else list_classes(path)
+        tables.columns_there(told, ["label"], path / "labels.csv")
+        lines += positive_line(told["label"])
     write_text(where, "\n".join(lines) + "\n")
     return where
 
 
 def remarks(schema, frame, columns):
     """Give the part of a table's schema that tells of its columns."""
-    counts = {str(c): n for c, n in frame[schema["outcome"]].value_counts().items()}
-    first = [f"positive = {toml(positive_of(counts))}  # the value of the outcome to find"] * (len(counts) == 2)
     absent = [f'# {key} = "..."  # {what}' for key, what in (
         ("patient", "the column that names the patient; without it each row is a patient"),
         ("treatment", "the column that tells the treatment"), ("outcome_date", "when the outcome came to be known"))
         if key not in schema]
-    told = [f"{toml(c)} = {toml(kind)}  # {about(frame[c])}" for c, kind in columns.items()]
-    return [*first, *absent, "", "[columns]  # number, category, date or ignore", *told, "",
+    told = [f"{toml(c)} = {toml(kind)}  # {about(frame[c], kind)}" for c, kind in columns.items()]
+    return [*positive_line(frame[schema["outcome"]]), *absent, "", "[columns]  # number, category, date or ignore", *told, "",
             "[units]  # for example: creatinine = \"mg/dL\"; a saved model refuses data in other units"]
 
 
-def about(values):
+def positive_line(outcomes):
+    """Give the line that says which of two classes is to be found: the guess of `positive_of`."""
+    counts = {str(c): n for c, n in outcomes.value_counts().items()}
+    return [f"positive = {toml(positive_of(counts))}  # of the two classes, the one to find"] * (len(counts) == 2)
+
+
+def about(values, kind):
     """Say in a few words what a column holds, without quoting texts of patients."""
     import pandas as pd
 
     gaps = f", {values.isna().mean():.0%} missing" if values.isna().any() else ""
-    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values) and values.notna().any():
-        return f"{values.min():g} to {values.max():g}{gaps}"
-    return f"{values.nunique()} different values{gaps}"
+    if kind != "number":
+        return f"{values.nunique()} different values{gaps}" + ("; names, texts, or too many" if kind == "ignore" else "")
+    number = pd.to_numeric(values, errors="coerce")
+    wrong = values.index[number.isna() & values.notna()]
+    words = f"; {len(wrong)} cells hold no number (row {wrong[0] + 1}): mend them" if len(wrong) else ""
+    return f"{number.min():g} to {number.max():g}{gaps}{words}"
 
 
 def toml(value):

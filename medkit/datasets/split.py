@@ -26,14 +26,21 @@ def by_patient(patients, outcome, fractions=(0.7, 0.15, 0.15), seed=0):
     dict
         "train", "valid" and "test" to arrays of row numbers, ascending.
     """
+    count = len(np.unique(np.asarray(patients)))
+    if count < len(PARTS):
+        raise MedkitError(f"A split into training, validation and test needs at least 3 patients; here are {count}.")
+    part = folds(patients, outcome, fractions, seed)
+    return {name: np.flatnonzero(part == k) for k, name in enumerate(PARTS)}
+
+
+def folds(patients, outcome, parts=5, seed=0):
+    """Number the part of each row, (n,): `parts` is how many equal ones, or their fractions. See `by_patient`."""
     codes = np.unique(np.asarray(outcome), return_inverse=True)[1]
     ids, row_patient = np.unique(np.asarray(patients), return_inverse=True)
-    if len(ids) < len(PARTS):
-        raise MedkitError(f"A split into training, validation and test needs at least 3 patients; here are {len(ids)}.")
     worst = np.zeros(len(ids), dtype=int)
     np.maximum.at(worst, row_patient, codes)
-    part = deal(worst, fractions, np.random.default_rng(seed))[row_patient]
-    return {name: np.flatnonzero(part == k) for k, name in enumerate(PARTS)}
+    fractions = [1 / parts] * parts if isinstance(parts, (int, np.integer)) else parts
+    return deal(worst, fractions, np.random.default_rng(seed))[row_patient]
 
 
 def deal(strata, fractions, rng):

@@ -155,7 +155,7 @@ def survival_times(frame, time, classes, path):
 
 
 def read_frame(path):
-    """Read a CSV (any usual separator and encoding, decimal points or commas) or Parquet file."""
+    """Read a CSV (any usual separator and encoding, decimal points or commas; "?" is a gap) or Parquet file."""
     import pandas as pd
 
     if not path.exists():
@@ -185,7 +185,7 @@ def dialect(path):
     header = lines[0] if lines else ""
     sep = max(",;\t|", key=header.count)
     comma = sep != "," and any(re.search(rf"(^|{re.escape(sep)})-?\d+,\d+({re.escape(sep)}|$)", line) for line in lines)
-    return {"sep": sep, "decimal": "," if comma else ".", "low_memory": False}
+    return {"sep": sep, "decimal": "," if comma else ".", "low_memory": False, "na_values": ["?"]}
 
 
 def columns_there(frame, columns, path):

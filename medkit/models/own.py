@@ -145,17 +145,22 @@ def choose(own, models):
 
 
 def with_cohort(model, own):
-    """Add to a model what a report on one patient compares with: validation rows' predictions, outcomes and threshold."""
+    """Add to a model what a report on one patient compares with: validation patients' predictions, outcomes and threshold.
+
+    The rows of a patient with the same outcome count once, by their mean: windows of one recording are not many patients.
+    """
     X, y = own.take("valid")
     p = model.predict(X)
     spec = dict(model.spec)
     if len(own.classes) == 2:
         spec["threshold"] = evaluate.threshold_for(y, p[:, 1])
-    return Model(spec, model.arrays | {"cohort_p": p.astype(float), "cohort_y": y})
+    who, row = np.unique(np.column_stack([own.patients[own.parts["valid"]].astype(str), y.astype(str)]), axis=0, return_inverse=True)
+    mean = np.stack([np.bincount(row, column) for column in p.T], 1) / np.bincount(row)[:, None]
+    return Model(spec, model.arrays | {"cohort_p": mean, "cohort_y": who[:, 1].astype(int)})
 
 
 def observed(model, p):
-    """Say how often the fifth of the validation rows (10 to 50) with the most similar prediction had each class.
+    """Say how often the fifth of the validation patients (10 to 50) with the most similar prediction had each class.
 
     Parameters
     ----------

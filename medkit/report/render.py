@@ -5,7 +5,9 @@ from functools import cache
 from pathlib import Path
 
 from ..files import write_text
+from .record import quote
 
+SIMULATED = "virtual-hospital"
 TEMPLATES = Path(__file__).parent / "templates"
 FORMULA = re.compile(r"(?s)(\$\$.+?\$\$|(?<![\\$\w])\$[^$\s](?:[^$\n]*[^$\s])?\$(?!\w))")
 CODE = re.compile(r"(?s)(```.*?```|`[^`\n]*`)")
@@ -71,11 +73,16 @@ def page(notebook, path, task):
     task : Task
         For the title, and for the error if there was one.
     """
+    title = notebook.metadata.get("medkit", {}).get("title")  # of a lesson alone
+    lesson = [c for c in notebook.cells if "simulated" not in c.metadata.get("tags", [])]
+    own = len(lesson) < len(notebook.cells) and task.parameters.get("dataset", SIMULATED) != SIMULATED
+    if own:  # on a user's own data: without what tells of simulated patients
+        notebook.cells, lesson[0].source = lesson, f"# {title}: {quote(Path(task.parameters['dataset']).name)}"
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = with_mathml(cell.source)
-    title = notebook.metadata.get("medkit", {}).get("title", task.lesson)
-    facts = {"title": title, "error": task.error, "style": template("style.css"), "policy": POLICY}
+    facts = {"title": title or task.lesson, "error": task.error, "style": template("style.css"), "policy": POLICY,
+             "fold": own or not title}  # code is for learners
     html, _ = exporter().from_notebook_node(notebook, resources={"task": facts})
     write_text(path, readable(html))
 

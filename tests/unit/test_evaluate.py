@@ -140,3 +140,13 @@ def test_net_benefit_weighs_false_alarms_by_the_odds():
     assert np.isclose(everybody, 0), "treating everybody is worth nothing at the prevalence"
     weights = np.array([[1, 1, 1, 1, 1], [2, 0, 0, 0, 0]])
     assert np.allclose(evaluate.net_benefit(y, p, weights, threshold=0.2), [0.1, 1.0])
+
+
+def test_of_four_patients_no_interval_is_given_and_nothing_warns(recwarn):
+    y, p, who = np.tile([0, 1], 20), np.linspace(0, 1, 40), np.repeat(np.arange(4), 10)
+    few = evaluate.interval(evaluate.macro(evaluate.auroc), y, np.stack([1 - p, p], 1), who, 100)
+    assert np.isnan(few.low) and np.isnan(few.high) and str(few) == f"{few.value:.3f} (too few for an interval)"
+    assert np.isnan(evaluate.compare(evaluate.auroc, y, p, 1 - p, who, 100).low)
+    pure = np.repeat([0, 1, 0, 0, 0], 8)  # one patient has all positives: some resamples have none
+    found = evaluate.interval(evaluate.macro(evaluate.auroc), pure, np.stack([1 - p, p], 1), np.repeat(np.arange(5), 8), 100)
+    assert np.isfinite(found.low) and not recwarn.list

@@ -202,6 +202,54 @@ def test_dicom_films_are_split_by_patient_and_tell_of_none(tmp_path):
     assert not [p for p in written if b"secret" in p.read_bytes().lower()]
 
 
+def test_what_is_inferred_of_a_table_as_hospitals_hold_it(tmp_path):
+    rng = np.random.default_rng(0)
+    codes = [["250.83", "428", "V57", "E849", "?", "V58.1"][k] for k in rng.choice(6, 400, p=[.4, .4, .05, .05, .05, .05])]
+    frame = clean_table().rename(columns={"mrn": "patient_nbr"}).assign(
+        encounter_id=1000 + rng.permutation(400), admission_type_id=rng.integers(1, 9, 400), weight=["?"] * 390 + ["80"] * 10,
+        diag_1=codes, many=[f"V{k}" if k % 10 == 0 else f"{k}.5" for k in range(400)], lab=["<5"] + ["7.5", "8", "9.25"] * 133)
+    frame.to_csv(tmp_path / "ward.csv", index=False)
+    told = schema.read(tmp_path / "ward.csv")
+    kinds = {c: told["columns"][c] for c in ("encounter_id", "admission_type_id", "diag_1", "many", "lab", "age")}
+    assert told["patient"] == "patient_nbr" and kinds == {
+        "encounter_id": "ignore", "admission_type_id": "category", "diag_1": "category", "many": "ignore", "lab": "number", "age": "number"}
+    text = schema.write(tmp_path / "ward.csv").read_text()
+    assert "1 cells hold no number (row 1)" in text and "98% missing" in text and 'positive = "1"' in text
+
+
+def test_the_class_to_find_is_written_down_for_a_folder(desk, tmp_path):
+    shutil.copytree(desk[0] / "ecg", tmp_path / "ecg")
+    assert 'positive = "atrial fibrillation"' in schema.write(tmp_path / "ecg").read_text()
+
+
+def treated_table(n=3000, seed=1):
+    """Simulate a drug that is given to the severely ill and helps, and an operation that the old alone may have."""
+    rng = np.random.default_rng(seed)
+    severity, age = rng.normal(size=n), rng.normal(65, 10, n)
+    chance = lambda z: 1 / (1 + np.exp(-z))  # noqa: E731
+    arm = np.where(age > 78, "surgery", np.where(rng.random(n) < chance(1.2 * severity), "drug", "none"))
+    base = -1 + 1.3 * severity + 0.03 * (age - 65)
+    died = rng.random(n) < chance(base - 0.7 * (arm == "drug"))
+    frame = pd.DataFrame({"mrn": [f"m{k}" for k in rng.permutation(n)], "age": age.round(1), "arm": arm, "died": died.astype(int),
+                          "lactate": (2 + severity + rng.normal(0, 0.1, n)).round(2)})
+    frame.loc[::50, "arm"] = None
+    return frame, float((chance(base - 0.7) - chance(base))[age <= 78].mean())
+
+
+def test_arms_are_compared_as_seen_and_adjusted_where_they_overlap(tmp_path):
+    frame, truth = treated_table()
+    frame.to_csv(tmp_path / "ward.csv", index=False)
+    assert schema.read(tmp_path / "ward.csv")["treatment"] == "arm"
+    task, = run(["10"], {"dataset": str(tmp_path / "ward.csv")}, tmp_path / "out", progress=False)
+    assert task.status == "done", task.error
+    seen, adjusted = (task.figures[f"drug against none, {how}"] for how in ("as seen", "adjusted"))
+    assert seen["low"] > 0 > adjusted["high"] and abs(adjusted["value"] - truth) < 0.05  # the drug seemed to harm
+    assert "surgery against none, as seen" in task.figures and "surgery against none, adjusted" not in task.figures
+    html = (tmp_path / "out" / "10_your_own_data.html").read_text()
+    assert "cannot be compared" in html and "No advice follows" in html
+    assert "planted flaw" not in html and "<summary>Code</summary>" in html and "Messages on standard error" not in html
+
+
 def test_new_and_the_patients_page(desk, tmp_path):
     shutil.copy(desk[0] / "ward.csv", tmp_path / "ward.csv")
     done = subprocess.run([sys.executable, "-m", "medkit.cli", "new", "--from", str(tmp_path / "ward.csv")],

@@ -63,6 +63,17 @@ def test_an_interval_covers_what_was_observed(tmp_path):
     assert low.low <= low.value <= low.high < high.value <= high.high <= 1
 
 
+def test_windows_of_one_recording_are_not_many_patients(tmp_path):
+    ward(tmp_path / "ward.csv")
+    frame = pd.read_csv(tmp_path / "ward.csv")
+    pd.concat([frame] * 10).to_csv(tmp_path / "ward.csv", index=False)
+    one = own.load(tmp_path / "ward.csv")
+    model = models.with_cohort(models.fit(one, "logistic regression"), one)
+    rows = one.parts["valid"]
+    assert len(rows) == 10 * len(model.arrays["cohort_y"]) and model.arrays["cohort_y"].sum() * 10 == one.y[rows].sum()
+    assert np.allclose(np.sort(np.repeat(model.arrays["cohort_p"][:, 1], 10)), np.sort(model.predict(one.take("valid")[0])[:, 1]))
+
+
 @pytest.fixture
 def saved(tmp_path):
     one = ward(tmp_path / "ward.csv")
