@@ -238,15 +238,18 @@ def treated_table(n=3000, seed=1):
 
 def test_arms_are_compared_as_seen_and_adjusted_where_they_overlap(tmp_path):
     frame, truth = treated_table()
-    frame.to_csv(tmp_path / "ward.csv", index=False)
-    assert schema.read(tmp_path / "ward.csv")["treatment"] == "arm"
-    task, = run(["10"], {"dataset": str(tmp_path / "ward.csv")}, tmp_path / "out", progress=False)
+    path = tmp_path / "$\\frac{<b>_x" / "w$a_<b>.csv"  # a name that Markdown, HTML and formulas would each misread
+    path.parent.mkdir()
+    frame.assign(sex=np.where(frame.index % 2, ATTACK, "__m__"), **{ATTACK: frame["age"]}).to_csv(path, index=False)
+    assert schema.read(path)["treatment"] == "arm"
+    task, = run(["10"], {"dataset": str(path)}, tmp_path / "out", progress=False)
     assert task.status == "done", task.error
     seen, adjusted = (task.figures[f"drug against none, {how}"] for how in ("as seen", "adjusted"))
     assert seen["low"] > 0 > adjusted["high"] and abs(adjusted["value"] - truth) < 0.05  # the drug seemed to harm
     assert "surgery against none, as seen" in task.figures and "surgery against none, adjusted" not in task.figures
     html = (tmp_path / "out" / "10_your_own_data.html").read_text()
     assert "cannot be compared" in html and "No advice follows" in html
+    assert "<script" not in html and "<img src=x" not in html and html.count("&lt;script") > 3
     assert "planted flaw" not in html and "<summary>Code</summary>" in html and "Messages on standard error" not in html
 
 

@@ -2,12 +2,15 @@
 
 import ast
 import os
+import re
+from pathlib import Path
 
 import nbformat
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from medkit import lessons
 from medkit.report import index, plan, render
 
 ATTACK = '<script>document.title="pwned"</script><img src=x onerror="document.title=\'pwned\'">'
@@ -81,6 +84,15 @@ def test_what_reports_show_is_kept():
                  '<p style="color: red;">x</p>', '<a href="https://doi.org/10.1/x" title="t">x</a>',
                  '<img alt="a" src="data:image/png;base64,AA==">'):
         assert render.clean(text) == text
+
+
+def test_nothing_unpacks_unpickles_or_evaluates():
+    """Archives are read in place; numbers come from plain arrays; a parameter goes through papermill's writer of literals."""
+    acts = re.compile(r"extractall|(?<!str)\.extract\(|import pickle|joblib|(?<!\.)\b(eval|exec)\(|yaml\.load\(|"
+                      r"allow_pickle=True|torch\.load|read_pickle|os\.system|shell=True")
+    sources = [*Path(plan.__file__).parents[1].rglob("*.py"), *lessons.sources(), *lessons.templates()]
+    found = [(p.name, m[0]) for p in sources for m in acts.finditer(p.read_text(encoding="utf-8"))]
+    assert len(sources) > 80 and found == []
 
 
 @settings(max_examples=500, deadline=None)
