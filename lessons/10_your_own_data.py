@@ -302,9 +302,9 @@ for group in one.schema.get("groups", []) if len(one.classes) == 2 else []:
 # ### A treatment column
 #
 # If the schema names one, each arm is compared with the commonest. The difference *as seen* mixes the treatment's effect with
-# the reasons for giving it. The *adjusted* one is doubly robust (lesson 7): the rate if all of these patients had been given the one
-# arm, less the rate if all had been given the other, by models of the outcome and of who was given what, each fitted to other
-# patients. It means something only where each patient could have had either arm (*overlap*). It stays blind to reasons
+# the reasons for giving it. The *adjusted* one is doubly robust (lesson 7): the rate if all of these patients had been
+# given the one arm, less the rate if all had been given the other, by models of the outcome and of who was given what,
+# each fitted to other patients. It means something only where each patient could have had either arm (*overlap*). It stays blind to reasons
 # that nobody wrote down, and is wrong if a column was written after the treatment began: set such columns to "ignore".
 # No advice follows from it. The model above takes the treatment as given: it does not say what another would do.
 
@@ -331,27 +331,31 @@ def compared(one, arm, usual, other):
     chance = foretold(Z, given, fold, given >= 0)
     rates = np.column_stack([foretold(Z, y, fold, given == a) for a in (0, 1)])
     terms = [treatment.doubly_robust(y, given, np.full(len(y), a), np.clip(chance, 0.01, 0.99), rates) for a in (0, 1)]
-    return (evaluate.interval(contrast, y, given, who, resamples), evaluate.interval(mean_of, y, terms[1] - terms[0], who, resamples),
-            ((chance < 0.05) | (chance > 0.95)).mean())
+    lone = ((chance < 0.05) | (chance > 0.95)).mean()
+    return (evaluate.interval(contrast, y, given, who, resamples),
+            evaluate.interval(mean_of, y, terms[1] - terms[0], who, resamples), lone)
 
 
 # %%
 if one.schema.get("treatment") and one.kind == "table" and len(one.classes) == 2:
     arm = one.facts[one.schema["treatment"]].map(str, na_action="ignore")
-    counts = pd.crosstab(arm, one.y)
+    apart = pd.DataFrame({"arm": arm.to_numpy(), "y": one.y, "who": one.patients}).drop_duplicates()
+    counts = pd.crosstab(apart["arm"], apart["y"])  # patients, not rows
     usual, *others = counts[(counts >= 20).all(axis=1)].sum(axis=1).sort_values(ascending=False).index[:5].tolist() or [""]
     for other in others:
         seen, adjusted, lone = compared(one, arm, usual, other)
         record(f"{other} against {usual}, as seen", seen)
         say(f"**{quote(other)}** against **{quote(usual)}**, difference in the rate of {quote(one.classes[1])}: as seen {seen}.")
         if lone > 0.1:
-            say(f"No adjusted figure: {lone:.0%} of these patients had a chance below 5 % of one of the two. They cannot be compared.")
+            say(f"No adjusted figure: {lone:.0%} of these patients had a chance below 5 % of one of the two. "
+                "They cannot be compared.")
         else:
             record(f"{other} against {usual}, adjusted", adjusted)
-            say(f"Adjusted {adjusted}: " + ("**no difference beyond chance.**" if adjusted.low <= 0 <= adjusted.high else
-                "a difference beyond chance, if nothing that mattered is missing from the table.") + f" Without overlap: {lone:.1%}.")
+            say(f"Adjusted {adjusted}: " + ("a difference beyond chance, if nothing that mattered is missing from "
+                "the table." if adjusted.low > 0 or adjusted.high < 0 else "**no difference beyond chance.**")
+                + f" Without overlap: {lone:.1%}.")
     if not others:
-        say("Fewer than two arms have 20 rows of each outcome: nothing is compared.")
+        say("Fewer than two arms have 20 patients of each outcome: nothing is compared.")
 else:
     say("The schema names no treatment column of a table with two classes.")
 
