@@ -11,6 +11,7 @@ import resource
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import speed
@@ -23,6 +24,9 @@ NAMES = {"tables": "tables and outcomes", "genes": "genes", "stays": "stays of 4
 
 def peak_mb():
     """Give the most memory that this process has held, in MB."""
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux: what `resource` tells there can be the parent's
+        return int(status.read_text().partition("VmHWM:")[2].split()[0]) / 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
@@ -51,7 +55,7 @@ def measured(kind, least, most):
     """Run all sizes of one kind, each in its own process; give the row of the file."""
     found = {}
     for n in sizes(least, most):
-        told = subprocess.run([sys.executable, __file__, "--one", kind, str(n)], check=True, capture_output=True, text=True)
+        told = subprocess.run([sys.executable, __file__, "--one", kind, str(n)], check=True, stdout=subprocess.PIPE)
         found[n] = json.loads(told.stdout)
         print(f"{kind}, {n:,}: {found[n][0]:.2f} s, {found[n][1]:,.0f} MB", flush=True)
     took, memory = zip(*found.values())

@@ -50,8 +50,8 @@ def row(what, against, ours, theirs, unit, *, ratio=None, aim=None, note="", few
     if theirs is not None and ratio is None:
         ratio = theirs / ours if fewer else ours / theirs
     return {"what": what, "against": against, "ours": rounded(ours), "theirs": rounded(theirs), "unit": unit,
-            "ratio": rounded(ratio), "at_least": at_least, "aim": aim, "note": note, "measured": datetime.date.today().isoformat(),
-            "device": device(), "versions": versions()}
+            "ratio": rounded(ratio), "at_least": at_least, "aim": aim, "note": note, "device": device(),
+            "measured": datetime.date.today().isoformat(), "versions": versions()}
 
 
 def rounded(x):
