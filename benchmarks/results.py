@@ -3,7 +3,7 @@
     MEDKIT_DATA=... TORCH_HOME=... python benchmarks/results.py [--effort full] [--seeds 3] [--only 6 7] [--time-limit 3600]
 
 Runs the tasks of tasks.toml through `medkit`'s own reports (so a second run does only what is missing or changed),
-and writes benchmarks/results.json and RESULTS.md. A task whose data is not there keeps the rows that an earlier run
+and writes benchmarks/results.json, RESULTS.md, and the README's head of the table with its figure. A task whose data is not there keeps the rows that an earlier run
 measured; each row says when and with which version it was.
 """
 import argparse
@@ -13,6 +13,7 @@ import tomllib
 from pathlib import Path
 from statistics import mean
 
+import results_head
 from medkit import files
 from medkit.report.record import PROVENANCE, outputs_of
 from medkit.report.run import run
@@ -54,9 +55,9 @@ def row_of(task, row, done, effort, cost):
                 for k in ("value", "low", "high")}
 
     ours = over_seeds(row["figure"])
-    facts = {"task": row.get("what", task["name"]), "data": task["data"], "lesson": task["lesson"],
+    facts = {"task": row.get("what", task["name"]), "data": row.get("data", task["data"]), "lesson": task["lesson"],
              "parameters": task["parameters"], "effort": effort, "seeds": len(done), **{k: row.get(k) for k in (
-                 "figure", "simple", "aim", "anchors")}, "ours": ours, "baseline": over_seeds(row.get("baseline")),
+                 "figure", "label", "simple", "aim", "anchors", "better")}, "ours": ours, "baseline": over_seeds(row.get("baseline")),
              "gain": over_seeds(row.get("gain")), "unit": done[0].figures[row["figure"]]["unit"],
              "by_seed": [round(t.figures[row["figure"]]["value"], 4) for t in done],
              "measured": datetime.date.today().isoformat(), **cost}
@@ -93,7 +94,7 @@ def page(rows):
              table(["Task", "Data", "Figure", "Ours", "Aim", "Simple baseline", "Verdict"], map(result_cells, rows)),
              "## Beside published figures",
              table(["Task", "Figure", "Ours", "Published", "Value", "Verdict", "Source"],
-                   ([r["task"], r["figure"], shown(r["ours"]), a[0], a[1], a[3], a[2]] for r in rows
+                   ([r["task"], r["label"], shown(r["ours"]), a[0], a[1], a[3], a[2]] for r in rows
                     for a in r["against_published"])),
              "## What it cost", table(["Task", "Effort", "Seeds", "Seconds", "Peak memory, MB", "Device", "Measured"],
                                       dict.fromkeys(map(cost_cells, rows))), *speed(), *realism(), *labels()]
@@ -104,7 +105,7 @@ def result_cells(r):
     """Give one row of the first table."""
     simple = f"{r['simple']} {shown(r['baseline'])}" if r["simple"] else ""
     ours = shown(r["ours"], r["unit"])
-    return [r["task"], r["data"], r["figure"], ours, r["aim"] or "", simple, r["against_baseline"]]
+    return [r["task"], r["data"], r["label"], ours, r["aim"] or "", simple, r["against_baseline"]]
 
 
 def cost_cells(r):
@@ -168,7 +169,7 @@ def table(head, rows):
 def keep(old, new):
     """Put new rows in the place of the old ones for the same figure of the same task."""
     def name(r):
-        return r["lesson"], json.dumps(r["parameters"], sort_keys=True), r["figure"]
+        return results_head.name(r, r["figure"])
 
     return sorted({name(r): r for r in old + new}.values(), key=name)
 
@@ -184,8 +185,8 @@ def main():
     parser.add_argument("--write", action="store_true", help="run nothing: write RESULTS.md from results.json")
     a = parser.parse_args()
     rows = json.loads(TARGET.read_text()) if TARGET.exists() else []
-    tasks = [] if a.write else tomllib.loads((HERE / "tasks.toml").read_text())["task"]
-    for task in tasks:
+    tasks = tomllib.loads((HERE / "tasks.toml").read_text())["task"]
+    for task in [] if a.write else tasks:
         if (a.only and task["lesson"] not in a.only) or (a.data and a.data not in task["parameters"].values()):
             continue
         print(task["name"], flush=True)
@@ -195,6 +196,7 @@ def main():
         rows = keep(rows, new)
         files.write_text(TARGET, json.dumps(rows, indent=1) + "\n")
     files.write_text(HERE / "RESULTS.md", page(rows))
+    results_head.write(rows, tasks, shown, table)
 
 
 if __name__ == "__main__":

@@ -51,25 +51,11 @@ def build(root, *, execute=True, force=False):
 
 
 def readme(root):
-    """Write the table of lessons, with measured times, and the picture of a result into the README's folder."""
+    """Write the table of lessons, with measured times, into the README beside the notebooks' folder."""
     path = Path(root).parent / "README.md"
     head, _, rest = path.read_text(encoding="utf-8").partition(MARKS[0])
     table = lessons.table(f"{Path(root).name}/{{0}}.ipynb")
     write_text(path, f"{head}{MARKS[0]}\n{table}\n{MARKS[1]}{rest.partition(MARKS[1])[2]}")
-    save_picture(Path(root) / "03_cnn_diagnosis.ipynb", Path(root) / "result.png", "'")
-
-
-def save_picture(notebook, target, start):
-    """Save the first figure of a built notebook whose alternative text begins so."""
-    import base64
-
-    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
-        for output in cell.get("outputs", []):
-            image = output.get("data", {}).get("image/png")
-            if image and output["metadata"]["image/png"].get("alt", "").startswith(start):
-                with written_whole(target) as aside:
-                    aside.write_bytes(base64.b64decode(image))
-                return
 
 
 def read(path):

@@ -1,6 +1,7 @@
 """The table of results: verdicts follow from intervals, and rows of an earlier run are kept."""
 
-import importlib.util
+import json
+import sys
 from pathlib import Path
 
 import nbformat
@@ -10,9 +11,9 @@ from medkit import lessons
 from medkit.report.record import FIGURE, outputs_of
 
 HERE = Path(__file__).parents[2] / "benchmarks"
-SPEC = importlib.util.spec_from_file_location("results", HERE / "results.py")
-results = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(results)
+sys.path.insert(0, str(HERE))
+import results  # noqa: E402
+import results_head  # noqa: E402
 
 
 def estimate(value, low, high):
@@ -49,3 +50,22 @@ def test_every_task_names_figures_that_its_lesson_records():
         for row in task["row"]:
             for name in filter(None, (row["figure"], row.get("baseline"), row.get("gain"))):
                 assert name in known or f'"{name}"' in path.read_text(), (task["name"], name)
+
+
+def test_the_readme_shows_the_head_of_what_was_measured():
+    rows, tasks = json.loads(results.TARGET.read_text()), results.tomllib.loads((HERE / "tasks.toml").read_text())["task"]
+    head = results_head.main_rows(rows, tasks)
+    assert len(head) >= 5
+    assert results_head.block(head, results.shown, results.table) in results_head.README.read_text()
+    assert (HERE / "RESULTS.md").read_text() == results.page(rows)
+
+
+def test_the_figure_draws_what_lies_between_0_and_1(tmp_path, monkeypatch):
+    monkeypatch.setattr(results_head, "FIGURE", tmp_path / "figure.png")
+    row = {"task": "death", "data": "ward", "lesson": "6", "parameters": {}, "figure": "auroc", "label": "AUROC", "simple": "boosting",
+           "ours": estimate(0.9, 0.8, 1.0), "baseline": estimate(0.8, 0.7, 0.9), "better": None,
+           "against_published": [["a net", 0.7, "paper", "ahead"], ["a better net", 0.85, "paper", "tied"]]}
+    assert results_head.best_published(row)[0] == "a better net"
+    assert results_head.on_one_scale([row, {**row, "ours": estimate(8.1, 8.0, 8.2)}]) == [row]
+    results_head.draw([row])
+    assert (tmp_path / "figure.png").stat().st_size > 5000

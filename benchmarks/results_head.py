@@ -1,0 +1,83 @@
+"""The head of the table of results and its figure, for the README; `results.py` calls it, from `results.json`."""
+import json
+from pathlib import Path
+
+from medkit import files
+
+README = Path(__file__).parents[1] / "README.md"
+FIGURE = Path(__file__).with_name("results.png")
+MARKS = "<!-- results, written by make results -->", "<!-- end of results -->"
+
+
+def name(task, figure):
+    """Name a figure of a task, or a row of results.json, for good."""
+    return task["lesson"], json.dumps(task["parameters"], sort_keys=True), figure
+
+
+def main_rows(rows, tasks):
+    """Take the first figure of each task of tasks.toml that has been measured, in the order of the file."""
+    by_name = {name(r, r["figure"]): r for r in rows}
+    names = [name(t, t["row"][0]["figure"]) for t in tasks]
+    return [by_name[n] for n in names if n in by_name]
+
+
+def best_published(row):
+    """Give the best of a row's published figures: [what, value, source, verdict], or None."""
+    lower = row.get("better") == "lower"
+    return (min if lower else max)(row["against_published"], key=lambda a: a[1], default=None)
+
+
+def block(rows, shown, table):
+    """Write the README's part: head of the table, figure, and where the rest stands."""
+    def cells(r):
+        best = best_published(r)
+        return [f"{r['task']} (lesson {r['lesson']})", r["data"], r["label"], shown(r["ours"], r["unit"]),
+                f"{r['simple']} {shown(r['baseline'])}: {r['against_baseline']}" if r["simple"] else "",
+                f"{best[1]:g}, {best[0]}: {best[3]}" if best else ""]
+
+    head = ["Task", "Data", "Figure", "Ours (95 % interval)", "Simple baseline, and our verdict", "Best published, and verdict"]
+    return "\n\n".join([MARKS[0], table(head, map(cells, rows)), f"![{alternative(rows)}](benchmarks/results.png)", MARKS[1]])
+
+
+def alternative(rows):
+    """Say what the figure shows, for those who cannot see it."""
+    parts = [f"{r['task']}: {r['label']} {r['ours']['value']:.3f}" for r in on_one_scale(rows)]
+    return "Our figure with its interval, the simple baseline and the best published, on real patients. " + "; ".join(parts)
+
+
+def on_one_scale(rows):
+    """Leave out what is not a share between 0 and 1 (mg a week)."""
+    return [r for r in rows if 0 <= r["ours"]["value"] <= 1]
+
+
+def draw(rows):
+    """Draw ours, the simple baseline and the best published figure, one line a task, to results.png."""
+    import matplotlib.pyplot as plt
+
+    from medkit import plots
+
+    plots.use_style()
+    rows = on_one_scale(rows)[::-1]
+    fig, ax = plt.subplots(figsize=(8.4, 1.2 + 0.52 * len(rows)))
+    for y, r in enumerate(rows):
+        ours, best = r["ours"], best_published(r)
+        ax.plot([ours["low"], ours["high"]], [y, y], color=plots.BLUE, lw=2)
+        ax.plot(ours["value"], y, "o", color=plots.BLUE, ms=8, label="ours, with 95 % interval")
+        ax.plot(r["baseline"]["value"], y + 0.22, "s", color=plots.VERMILION, ms=6, label="simple baseline, same split")
+        if best:
+            ax.plot(best[1], y - 0.22, "D", color=plots.GREEN, ms=6, label="best published (its own split)")
+    ax.set_yticks(range(len(rows)), [f"{r['task']}\n{r['data']}, {r['label']}" for r in rows], fontsize=9)
+    ax.set_xlabel("value of the figure named (1 is perfect)")
+    handles = dict(zip(*ax.get_legend_handles_labels()[::-1]))
+    fig.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=3, fontsize=9)
+    with files.written_whole(FIGURE) as aside:
+        fig.savefig(aside, format="png", dpi=110)
+    plt.close(fig)
+
+
+def write(rows, tasks, shown, table):
+    """Write figure and README's part from the rows of results.json."""
+    rows = main_rows(rows, tasks)
+    draw(rows)
+    before, rest = README.read_text().split(MARKS[0])
+    files.write_text(README, before + block(rows, shown, table) + rest.split(MARKS[1])[1])
