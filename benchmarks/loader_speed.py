@@ -1,6 +1,6 @@
 """Beats and stays per second that reach a network: our loader beside a plain DataLoader over single items, in one run.
 
-    OMP_NUM_THREADS=1 MEDKIT_DATA=... python benchmarks/loader_speed.py [--repeats 5]
+    OMP_NUM_THREADS=1 MEDKIT_DATA=... python benchmarks/loader_speed.py [--repeats 3]
 
 Both get the same arrays, prepared beforehand, of the shapes of lessons 4 and 6: runs of 32 beats of MIT-BIH (and single
 beats), varied at random as lesson 4 does; stays of challenge-2012 in two-hour steps with masks and times since. Ours
@@ -52,7 +52,7 @@ def beat_arrays(data, length):
     """Put beats into runs, as lesson 4 does: waves, intervals, lengths, classes."""
     place, lengths = runs(data.record, length)
     every = round(data.fs / 120)
-    waves = data.windows[:, ::every].transpose(0, 2, 1).astype(np.float32)
+    waves = np.ascontiguousarray(data.windows[:, ::every].transpose(0, 2, 1), np.float32)
     return waves[place], data.rr[place].astype(np.float32), lengths, data.y[place].astype(np.int64)
 
 
@@ -88,7 +88,7 @@ def compared(what, unit, arrays, batch, change, count, repeats):
 
 def main():
     """Measure, print, and write the rows."""
-    a = speed.options(__doc__, repeats=5)
+    a = speed.options(__doc__, repeats=3)
     repeats = 1 if a.quick else a.repeats
     beats, patients = waveforms.beats("mitdb"), stays.load("challenge-2012")
 

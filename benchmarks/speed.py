@@ -1,7 +1,7 @@
 """What the speed commands share: a clock, and one row of benchmarks/speed.json for each thing measured.
 
 A row says what was timed, our figure, the other's in the same run, and the ratio in our favour (above 1: ours is
-faster). RESULTS.md shows the file. `--quick` runs everything small and writes nothing.
+faster). `results.py --write` brings the file into RESULTS.md. `--quick` runs everything small and writes nothing.
 """
 import argparse
 import datetime
