@@ -1,10 +1,10 @@
 """Every lesson on real patients, beside a simple baseline and the published figures: `make results`.
 
-    MEDKIT_DATA=... TORCH_HOME=... python benchmarks/results.py [--effort full] [--seeds 3] [--only 6 7] [--time-limit 3600]
+    MEDKIT_DATA=... python benchmarks/results.py [--effort full] [--seeds 3] [--only 6 7] [--time-limit 3600]
 
 Runs the tasks of tasks.toml through `medkit`'s own reports (so a second run does only what is missing or changed),
-and writes benchmarks/results.json, RESULTS.md, and the README's head of the table with its figure. A task whose data is not there keeps the rows that an earlier run
-measured; each row says when and with which version it was.
+and writes benchmarks/results.json, RESULTS.md, and the README's head of the table with its figure. A task whose data
+is not there keeps the rows that an earlier run measured; each row says when and with which version it was.
 """
 import argparse
 import datetime
@@ -56,9 +56,9 @@ def row_of(task, row, done, effort, cost):
 
     ours = over_seeds(row["figure"])
     facts = {"task": row.get("what", task["name"]), "data": row.get("data", task["data"]), "lesson": task["lesson"],
-             "parameters": task["parameters"], "effort": effort, "seeds": len(done), **{k: row.get(k) for k in (
-                 "figure", "label", "simple", "aim", "anchors", "better")}, "ours": ours, "baseline": over_seeds(row.get("baseline")),
-             "gain": over_seeds(row.get("gain")), "unit": done[0].figures[row["figure"]]["unit"],
+             "parameters": task["parameters"], "effort": effort, "seeds": len(done),
+             **{k: row.get(k) for k in ("figure", "label", "simple", "aim", "anchors", "better")},
+             "ours": ours, "baseline": over_seeds(row.get("baseline")), "gain": over_seeds(row.get("gain")), "unit": done[0].figures[row["figure"]]["unit"],
              "by_seed": [round(t.figures[row["figure"]]["value"], 4) for t in done],
              "measured": datetime.date.today().isoformat(), **cost}
     sign = -1 if row.get("better") == "lower" else 1

@@ -35,14 +35,15 @@ def block(rows, shown, table):
                 f"{r['simple']} {shown(r['baseline'])}: {r['against_baseline']}" if r["simple"] else "",
                 f"{best[1]:g}, {best[0]}: {best[3]}" if best else ""]
 
-    head = ["Task", "Data", "Figure", "Ours (95 % interval)", "Simple baseline, and our verdict", "Best published, and verdict"]
-    return "\n\n".join([MARKS[0], table(head, map(cells, rows)), f"![{alternative(rows)}](benchmarks/results.png)", MARKS[1]])
+    head = ["Task", "Data", "Figure", "Ours (95 % interval)", "Simple baseline: verdict", "Best published: verdict"]
+    picture = f"![{alternative(rows)}](benchmarks/results.png)"
+    return "\n\n".join([MARKS[0], table(head, map(cells, rows)), picture, MARKS[1]])
 
 
 def alternative(rows):
     """Say what the figure shows, for those who cannot see it."""
     parts = [f"{r['task']}: {r['label']} {r['ours']['value']:.3f}" for r in on_one_scale(rows)]
-    return "Our figure with its interval, the simple baseline and the best published, on real patients. " + "; ".join(parts)
+    return "On real patients: our figure with its interval, the simple baseline, the best published. " + "; ".join(parts)
 
 
 def on_one_scale(rows):

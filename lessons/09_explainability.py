@@ -37,7 +37,7 @@ from medkit.datasets import images
 from medkit.exercise import Exercise
 from medkit.hospital import admit, ecg, xray
 from medkit.hospital.latent import standardised
-from medkit.hospital.outcome import _HAZARD as TRUE_WEIGHTS
+from medkit.hospital.outcome import HAZARD as TRUE_WEIGHTS
 from medkit.models.attention import AttentionCNN
 from medkit.models.cnn import pixel_scale, to_tensor
 from medkit.models.waves import SignalNet

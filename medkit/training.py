@@ -153,6 +153,13 @@ def fit(learn, epochs, lr, wd=0.01, progress=False):
 
     with nullcontext() if progress else learn.no_bar(), nullcontext() if progress else learn.no_logging():
         learn.fit_one_cycle(epochs, lr, wd=wd)
+    return lighten(learn)
+
+
+def lighten(learn):
+    """Let go of the optimiser and the gradients, three times the memory of the weights; another `fit` makes new ones."""
+    learn.opt = None
+    learn.model.zero_grad(set_to_none=True)
     return learn
 
 

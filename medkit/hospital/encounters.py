@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.special import expit
 
 from .latent import SYSTEMS, standardised
-from .outcome import _HAZARD
+from .outcome import HAZARD
 from .streams import normals, uniforms
 
 MOST = 6  # stays of one patient, this one among them
@@ -34,7 +34,7 @@ def histories(cohort):
     stay = np.arange(len(row)) - np.repeat(np.cumsum(many) - many, many)
     noise = normals(*where, MOST, len(SYSTEMS) + len(_LABS) + 1)[row, stay]
     organs = _organs(cohort, row, many[row] - 1 - stay, noise)
-    ill = sum(weight * organs[name] for name, weight in _HAZARD.items())
+    ill = sum(weight * organs[name] for name, weight in HAZARD.items())
     again = uniforms(*where, MOST)[row, stay] < expit(-2.3 + 0.30 * stay + 0.15 * ill)
     last, days = stay == many[row] - 1, np.exp(1.9 + 0.12 * ill + 0.6 * noise[:, -1])
     frame = cohort.patients.drop(columns="earlier_admissions").iloc[row].reset_index(drop=True)

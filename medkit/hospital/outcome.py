@@ -12,7 +12,7 @@ from .latent import standardised
 from .streams import normals, uniforms
 
 YEAR = 365.0
-_HAZARD = {"heart": .40, "lung": .35, "kidney": .40, "infection": .30, "brain": .65, "metabolic": .30, "age": .45}
+HAZARD = {"heart": .40, "lung": .35, "kidney": .40, "infection": .30, "brain": .65, "metabolic": .30, "age": .45}
 _LEVEL, _SHAPE = -3.2, 0.3
 
 
@@ -53,7 +53,7 @@ def expected_days(cohort, effect):
 def _log_hazard(cohort):
     """Log hazard of each patient without any treatment, (n,)."""
     z = standardised(cohort.latent)
-    return _LEVEL + sum(weight * z[name] for name, weight in _HAZARD.items())
+    return _LEVEL + sum(weight * z[name] for name, weight in HAZARD.items())
 
 
 def _world(cohort, effect):
