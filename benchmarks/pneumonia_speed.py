@@ -47,13 +47,14 @@ class Race:
 
     def __init__(self, goal, cap):
         self.goal, self.cap, self.start = goal, cap, speed.clock()
-        self.training, self.images, self.scores = 0.0, 0, []
+        self.training, self.images, self.scores, self.over = 0.0, 0, [], False
 
     def lap(self, score, seconds, images):
         """Note an epoch; say whether the race is over."""
         self.training, self.images, self.scores = self.training + seconds, self.images + images, [*self.scores, score]
         self.seconds = speed.clock() - self.start
-        return self.reached or self.seconds > self.cap
+        self.over = self.reached or self.seconds > self.cap
+        return self.over
 
     @property
     def reached(self):
@@ -74,7 +75,7 @@ class Watch(Callback):
         self.race = race
 
     def before_fit(self):
-        if self.race.reached:  # while the body was frozen
+        if self.race.over:  # already, while the body was frozen
             raise CancelFitException
 
     def before_train(self):
