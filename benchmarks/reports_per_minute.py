@@ -1,12 +1,11 @@
 """Measure reports per minute: `medkit run` with warm kernels against a loop of the papermill command, in one run.
 
-python benchmarks/reports_per_minute.py [--reports 60] [--plain 5] [--jobs 2]
+python benchmarks/reports_per_minute.py [--reports 60] [--plain 5] [--jobs 2] [--quick]
 
 The notebook imports torch and fastai, predicts, and draws one figure. Medkit also renders each report as HTML and
 keeps its ledger; papermill alone does not. "Steady" leaves out the start (the time to the first report).
 """
 
-import argparse
 import contextlib
 import io
 import subprocess
@@ -17,6 +16,7 @@ import time
 from pathlib import Path
 
 import psutil
+import speed
 
 CELLS = [
     "import medkit\nimport matplotlib.pyplot as plt\nimport torch\nfrom fastai.vision.all import *",
@@ -78,10 +78,9 @@ class MemoryWatch(threading.Thread):
 
 def main():
     """Measure and print."""
-    parser = argparse.ArgumentParser()
-    for name, default in [("reports", 60), ("plain", 5), ("jobs", 2)]:
-        parser.add_argument(f"--{name}", type=int, default=default)
-    options = parser.parse_args()
+    options = speed.options(__doc__, reports=60, plain=5, jobs=2)
+    if options.quick:
+        options.reports, options.plain = 4, 1
     with tempfile.TemporaryDirectory() as folder:
         notebook, out = Path(folder) / "report.ipynb", Path(folder) / "out"
         write_notebook(notebook)
@@ -98,6 +97,10 @@ def main():
     print(f"ratio: {whole / plain:.1f} with the start, {steady / plain:.1f} steady")
     print(f"memory: {watch.largest / 2**20:.0f} MB for each further report (largest private share of a kernel), "
           f"{watch.parent / 2**20:.0f} MB for the parent")
+    what, against = f"reports, {options.jobs} at once", "the papermill command in a loop"
+    note = f"{options.reports} and {options.plain} reports; first after {ends[0]:.1f} s; by the wall"
+    speed.keep([speed.row(f"{what}, under way", against, steady, plain, "reports/min", aim=20, note=note),
+                speed.row(f"{what}, with the start", against, whole, plain, "reports/min", note=note)], options.quick)
 
 
 if __name__ == "__main__":

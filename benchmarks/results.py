@@ -97,7 +97,7 @@ def page(rows):
                    ([r["task"], r["label"], shown(r["ours"]), a[0], a[1], a[3], a[2]] for r in rows
                     for a in r["against_published"])),
              "## What it cost", table(["Task", "Effort", "Seeds", "Seconds", "Peak memory, MB", "Device", "Measured"],
-                                      dict.fromkeys(map(cost_cells, rows))), *realism(), *labels()]
+                                      dict.fromkeys(map(cost_cells, rows))), *speed(), *realism(), *labels()]
     return "\n\n".join(parts) + "\n"
 
 
@@ -112,6 +112,29 @@ def cost_cells(r):
     """Give one row of the table of costs."""
     return f"{r['task']} ({r['data']})", r["effort"], r["seeds"], r["seconds"], \
         r["peak_memory_mb"], r["device"], r["measured"]
+
+
+def speed():
+    """Give what the `*_speed.py` commands and `hospital_scaling.py` timed, where they have run."""
+    rows = json.loads((HERE / "speed.json").read_text()) if (HERE / "speed.json").exists() else []
+    if not rows:
+        return
+    devices = sorted({r["device"] for r in rows})
+    gpu = "" if any(not d.startswith("cpu") for d in devices) else " No GPU was at hand."
+    yield "## Speed, side by side"
+    yield f"Each pair in one run. A ratio above 1: ours is faster. On a cpu, seconds are of processor time (reports: of " \
+          f"the wall). Measured on {'; '.join(devices)}.{gpu}"
+
+    def short(x):
+        return "" if x is None else f"{x:,.0f}" if x >= 100 else f"{x:.3g}"
+
+    def cells(r):
+        ratio = ("at least " if r["at_least"] else "") + short(r["ratio"])
+        aim = f"{r['aim']}: {'reached' if r['ratio'] >= r['aim'] else 'missed'}" if r["aim"] else ""
+        return [r["what"], r["against"], short(r["ours"]), short(r["theirs"]), r["unit"], ratio, aim, r["note"]]
+
+    yield table(["What", "Beside", "Ours", "Theirs", "Unit", "Ratio", "Aim", "Note"],
+                map(cells, sorted(rows, key=lambda r: r["what"])))
 
 
 def realism():

