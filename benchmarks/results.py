@@ -58,7 +58,8 @@ def row_of(task, row, done, effort, cost):
     facts = {"task": row.get("what", task["name"]), "data": row.get("data", task["data"]), "lesson": task["lesson"],
              "parameters": task["parameters"], "effort": effort, "seeds": len(done),
              **{k: row.get(k) for k in ("figure", "label", "simple", "aim", "anchors", "better")},
-             "ours": ours, "baseline": over_seeds(row.get("baseline")), "gain": over_seeds(row.get("gain")), "unit": done[0].figures[row["figure"]]["unit"],
+             "ours": ours, "baseline": over_seeds(row.get("baseline")), "gain": over_seeds(row.get("gain")),
+             "unit": done[0].figures[row["figure"]]["unit"],
              "by_seed": [round(t.figures[row["figure"]]["value"], 4) for t in done],
              "measured": datetime.date.today().isoformat(), **cost}
     sign = -1 if row.get("better") == "lower" else 1

@@ -340,7 +340,7 @@ def machine(rows, seed=seed):
 MODELS = {"logistic regression": logistic, "boosting": boosting, "support vector machine": machine,
           "GRU with masks": partial(recurrent_net, recurrent.MaskedGRU),
           "GRU-D": partial(recurrent_net, recurrent.GRUD)}
-outer, inner, starts = (3, 2, 1) if effort == "demo" else (5, 5, 5)
+outer, inner, starts = (3, 2, 1) if effort == "demo" else (5, 3, 3)
 
 
 def folds(rows, k):

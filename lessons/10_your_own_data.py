@@ -309,12 +309,14 @@ for group in one.schema.get("groups", []) if len(one.classes) == 2 else []:
 # No advice follows from it. The model above takes the treatment as given: it does not say what another would do.
 
 # %%
-def foretold(Z, y, fold, rows):
+def foretold(X, y, fold, rows):
     """Predict y (n,) of 0/1 by logistic regressions, each fitted to those `rows` that lie in other folds."""
     p = np.zeros(len(y))
     for k in np.unique(fold):
-        fitted = LogisticRegression(C=0.1, max_iter=2000).fit(Z[rows & (fold != k)], y[rows & (fold != k)])
-        p[fold == k] = fitted.predict_proba(Z[fold == k])[:, 1]
+        learn, asked = rows & (fold != k), fold == k
+        plan = simple.plan_of(X[learn])
+        fitted = LogisticRegression(C=0.1, max_iter=2000).fit(simple.encode(X[learn], plan), y[learn])
+        p[asked] = fitted.predict_proba(simple.encode(X[asked], plan))[:, 1]
     return p
 
 
@@ -326,10 +328,9 @@ def compared(one, arm, usual, other):
     """Give the difference in rates as seen, adjusted, and the share of patients who could hardly have had either arm."""
     rows = arm.isin([usual, other]).to_numpy()
     y, who, given = one.y[rows], one.patients[rows], (arm[rows] == other).to_numpy().astype(int)
-    X = one.X[rows].drop(columns=arm.name, errors="ignore")
-    Z, fold = simple.encode(X, simple.plan_of(X)), split.folds(who, 2 * given + y)
-    chance = foretold(Z, given, fold, given >= 0)
-    rates = np.column_stack([foretold(Z, y, fold, given == a) for a in (0, 1)])
+    X, fold = one.X[rows].drop(columns=arm.name, errors="ignore"), split.folds(who, 2 * given + y)
+    chance = foretold(X, given, fold, given >= 0)
+    rates = np.column_stack([foretold(X, y, fold, given == a) for a in (0, 1)])
     terms = [treatment.doubly_robust(y, given, np.full(len(y), a), np.clip(chance, 0.01, 0.99), rates) for a in (0, 1)]
     lone = ((chance < 0.05) | (chance > 0.95)).mean()
     return (evaluate.interval(contrast, y, given, who, resamples),
@@ -557,7 +558,8 @@ def fits(values, low, high):
 
 # %% tags=["simulated"]
 if simulated:
-    say(f"{quote(title)}: as it came {came.value:.3f}, mended {results[main]['auroc'].value:.3f}; chosen: {', '.join(f'{quote(n)}: {c}' for n, c in chosen.items())}.")
+    say(f"{quote(title)}: as it came {came.value:.3f}, mended {results[main]['auroc'].value:.3f}; "
+        f"chosen: {', '.join(f'{quote(n)}: {c}' for n, c in chosen.items())}.")
 kept.cleanup()
 
 # %% [markdown]
