@@ -76,7 +76,7 @@ def hospital_films(n, seed):
     plain, lettered = (xray.take(cohort, 64, marker=m, quality_follows_illness=False) for m in (False, True))
     return plain.images, lettered.images, plain.labels["pneumonia"].to_numpy().astype(int), plain.masks[:, 0]
 
-
+# %%
 def box_masks(data, part):
     """Draw the boxes of a folder's images as masks; images without a box have an empty one."""
     found = drawn_boxes.read_boxes(boxes)
@@ -161,7 +161,7 @@ METHODS = {"attention": explain.attention,
            "integrated gradients": by_member(explain.integrated_gradients, baseline=level, batch_size=8),
            "occlusion": by_member(explain.occlusion, window=side // 4, stride=side // 10, baseline=level)}
 
-
+# %%
 def smooth(maps, width=side / 12):
     """Blur maps, so that the peak is the middle of what lights up, not its brightest pixel."""
     return np.stack([gaussian_filter(m, width, mode="constant") for m in maps])
@@ -180,7 +180,7 @@ def show_overlays(films, overlays, titles, heading, truth=None):
     fig.suptitle(heading, x=0.01, ha="left", fontsize=12)
     plots.show(fig, f"{heading}. {len(films)} films with an overlay: {', '.join(titles)}.")
 
-
+# %%
 def explained(part, limit=120 if effort == "demo" else 300):
     """Choose ill patients of a part to be explained: those with a known region, where regions are known."""
     good = (y[part] == 1) & (masks[part].any((1, 2)) if masks else True)

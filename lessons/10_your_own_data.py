@@ -338,23 +338,27 @@ def compared(one, arm, usual, other):
 
 
 # %%
+def tell(other, usual, outcome, seen, adjusted, lone):
+    """Say and record how two arms compare; the adjusted figure only where nearly all patients could have had either."""
+    record(f"{other} against {usual}, as seen", seen)
+    say(f"**{quote(other)}** against **{quote(usual)}**, difference in the rate of {quote(outcome)}: as seen {seen}.")
+    if lone > 0.1:
+        return say(f"No adjusted figure: {lone:.0%} of these patients had a chance below 5 % of one of the two. "
+                   "They cannot be compared.")
+    record(f"{other} against {usual}, adjusted", adjusted)
+    beyond = adjusted.low > 0 or adjusted.high < 0
+    say(f"Adjusted {adjusted}: " + ("a difference beyond chance, if nothing that mattered is missing from the table."
+        if beyond else "**no difference beyond chance.**") + f" Without overlap: {lone:.1%}.")
+
+
+# %%
 if one.schema.get("treatment") and one.kind == "table" and len(one.classes) == 2:
     arm = one.facts[one.schema["treatment"]].map(str, na_action="ignore")
     apart = pd.DataFrame({"arm": arm.to_numpy(), "y": one.y, "who": one.patients}).drop_duplicates()
     counts = pd.crosstab(apart["arm"], apart["y"])  # patients, not rows
     usual, *others = counts[(counts >= 20).all(axis=1)].sum(axis=1).sort_values(ascending=False).index[:5].tolist() or [""]
     for other in others:
-        seen, adjusted, lone = compared(one, arm, usual, other)
-        record(f"{other} against {usual}, as seen", seen)
-        say(f"**{quote(other)}** against **{quote(usual)}**, difference in the rate of {quote(one.classes[1])}: as seen {seen}.")
-        if lone > 0.1:
-            say(f"No adjusted figure: {lone:.0%} of these patients had a chance below 5 % of one of the two. "
-                "They cannot be compared.")
-        else:
-            record(f"{other} against {usual}, adjusted", adjusted)
-            say(f"Adjusted {adjusted}: " + ("a difference beyond chance, if nothing that mattered is missing from "
-                "the table." if adjusted.low > 0 or adjusted.high < 0 else "**no difference beyond chance.**")
-                + f" Without overlap: {lone:.1%}.")
+        tell(other, usual, one.classes[1], *compared(one, arm, usual, other))
     if not others:
         say("Fewer than two arms have 20 patients of each outcome: nothing is compared.")
 else:

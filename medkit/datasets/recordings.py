@@ -176,6 +176,26 @@ def eegmat_files():
 
 def from_folder(folder, seconds, fs, seed):
     """Cut a user's own recordings into windows, labelled by `labels.csv`."""
+    table = read_labels(folder)
+    classes, code = np.unique(table["label"], return_inverse=True)
+    if len(classes) < 2:
+        raise MedkitError(f"{folder / 'labels.csv'} has one label only ('{classes[0]}'): there is nothing to tell apart.")
+    found = read_alike(folder, table["file"], fs)
+    cuts = [windows(one.x, round(seconds * found[0].fs)) for one in found]
+    empty = next((f for f, c in zip(table["file"], cuts) if not len(c)), None)
+    if empty:
+        raise MedkitError(f"{folder / empty} is shorter than one window of {seconds:g} seconds.")
+    rows = np.repeat(np.arange(len(table)), [len(c) for c in cuts])
+    table = table.iloc[rows].reset_index(drop=True)
+    patients = table.get("patient", table["file"]).to_numpy(str)
+    notes = [] if "patient" in table else ["No patient is named: each file counts as a patient of its own."]
+    return Recordings(folder.name, found[0].fs, found[0].channels, [str(c) for c in classes], np.concatenate(cuts),
+                      code[rows], patients, parts_of(table, code[rows], patients, seed, folder),
+                      notes + told(found), table["file"].to_numpy())
+
+
+def read_labels(folder):
+    """Read and check the `labels.csv` of a folder of recordings, as text."""
     from .tables import cells_filled, read_frame
 
     path = folder / "labels.csv"
@@ -189,22 +209,14 @@ def from_folder(folder, seconds, fs, seed):
     outside = [f for f in table["file"] if Path(f).is_absolute() or ".." in Path(f).parts]
     if outside:
         raise MedkitError(f"{path}: '{outside[0]}' lies outside the folder. Name files below {folder}.")
-    classes, code = np.unique(table["label"], return_inverse=True)
-    if len(classes) < 2:
-        raise MedkitError(f"{path} has one label only ('{classes[0]}'): there is nothing to tell apart.")
-    first = signals.read(folder / table["file"][0], fs)
-    found = [signals.read(folder / f, fs, first.channels) for f in table["file"]]
+    return table
+
+
+def read_alike(folder, names, fs):
+    """Read recordings with the channels of the first, and check that all have one sampling rate."""
+    first = signals.read(folder / names[0], fs)
+    found = [signals.read(folder / f, fs, first.channels) for f in names]
     rates = {one.fs for one in found}
     if max(rates) > 1.001 * min(rates):  # a clock in a CSV file is rounded
         raise MedkitError(f"{folder}: the sampling rates differ (from {min(rates):g} to {max(rates):g} Hz).")
-    cuts = [windows(one.x, round(seconds * first.fs)) for one in found]
-    empty = next((f for f, c in zip(table["file"], cuts) if not len(c)), None)
-    if empty:
-        raise MedkitError(f"{folder / empty} is shorter than one window of {seconds:g} seconds.")
-    rows = np.repeat(np.arange(len(table)), [len(c) for c in cuts])
-    table = table.iloc[rows].reset_index(drop=True)
-    patients = table.get("patient", table["file"]).to_numpy(str)
-    notes = [] if "patient" in table else ["No patient is named: each file counts as a patient of its own."]
-    return Recordings(folder.name, first.fs, first.channels, [str(c) for c in classes], np.concatenate(cuts),
-                      code[rows], patients, parts_of(table, code[rows], patients, seed, folder),
-                      notes + told(found), table["file"].to_numpy())
+    return found
