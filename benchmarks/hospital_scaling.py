@@ -3,7 +3,7 @@
     OMP_NUM_THREADS=1 python benchmarks/hospital_scaling.py [--most 1000000] [--few 10000]
 
 Every size runs in a process of its own, which streams patients in batches and keeps none: tables and outcomes up to
-`--most`, genes, stays of 48 hours and X-rays of 64 pixels up to `--few`. The exponent of time (the slope of log seconds
+`--most`, genes, stays of 48 hours, X-rays of 64 pixels and ECGs up to `--few`. The exponent of time (the slope of log seconds
 over log patients) is 1 for a straight line. `--one tables 1000` prints the seconds and MB of one size.
 """
 import json
@@ -17,9 +17,10 @@ import numpy as np
 import speed
 
 WORK = {"tables": lambda cohort: (cohort.patients, cohort.outcome()), "genes": lambda cohort: cohort.genes,
-        "stays": lambda cohort: cohort.stay(), "films": lambda cohort: cohort.xray(64)}
+        "stays": lambda cohort: cohort.stay(), "films": lambda cohort: cohort.xray(64),
+        "ecg": lambda cohort: cohort.ecg()}
 NAMES = {"tables": "tables and outcomes", "genes": "genes", "stays": "stays of 48 hours",
-         "films": "X-rays of 64 pixels"}
+         "films": "X-rays of 64 pixels", "ecg": "ECGs of 12 leads, 10 s at 250 Hz"}
 
 
 def peak_mb():
