@@ -11,7 +11,7 @@
 #     read_minutes: 40
 #     before: lesson 1.
 #     data: simulated X-rays by default; real ones by name (PneumoniaMNIST, any MedMNIST set), or your own folder of images.
-#     claim: "\"Pre-training helps when data is small.\" Here: by how much, at 25, 100 and all labelled images?"
+#     claim: "\"Pre-training helps when data is small.\" Here: by how much, from 25 labelled images to all?"
 # ---
 
 # %% tags=["context"]

@@ -196,7 +196,7 @@ show_overlays(X["test"][first], explain.attention(net, X["test"][first]),
 # %% [markdown]
 # The picture is convincing. Is it true?
 #
-# ## Five ways to ask
+# ## Ways to ask
 #
 # - **Attention**: the network's own weights.
 # - **Grad-CAM** and its kin: the last feature maps, each weighted by how much the log-odds of "ill" rise with it.
