@@ -17,7 +17,6 @@
 # %% tags=["context"]
 import medkit  # first, as it keeps a warning of fastai's import quiet
 
-import json
 import tarfile
 
 import matplotlib.pyplot as plt
@@ -350,8 +349,7 @@ say(f"Shadow and BNP of the same patient: rank correlation **{seen}**.")
 # the kind side. `benchmarks/NOTES.md` lists each look.
 
 # %%
-places = [lessons.folder() / "realism.json", lessons.folder().parent / "benchmarks" / "realism.json"]
-found = [row for path in places if path.exists() for row in json.loads(path.read_text(encoding="utf-8"))]
+found = lessons.measured("realism")
 table = pd.DataFrame(found)
 aims = table["aim"].notna()
 table["aim reached"] = np.select([~aims, table["value"] >= table["aim"]], ["no aim was set", "yes"], "no")

@@ -32,7 +32,7 @@ from sklearn.svm import SVC
 from torch import nn
 from torchvision.models import get_model_builder
 
-from medkit import evaluate, plots, training
+from medkit import evaluate, lessons, plots, training
 from medkit.augment import Augment
 from medkit.datasets import images
 from medkit.exercise import Exercise
@@ -287,6 +287,24 @@ lines = "; ".join(f"with {n:,} labels **{verdict(g)}** ({g})" for n, g in gains.
 seen_side = max(side, size) if which == "imagenet" else size
 say(f"Pre-training ({which} weights, {seen_side} pixels a side): {lines}." if gains else
     "No pre-trained weights were at hand, so this run could not test the claim.")
+
+# %% [markdown]
+# ### On real children, with both kinds of weights
+#
+# A run measures the weights that it finds, on the images that you chose. The command `benchmarks/label_efficiency.py` did
+# the same on PneumoniaMNIST (real children) for both kinds, with five draws at each number of labels, and wrote it down.
+
+# %%
+rows_real = lessons.measured("label_efficiency")
+kinds = {kind: [r for r in rows_real if r["weights"] == kind] for kind in ("hospital", "imagenet")}
+worth = {f"{kind} weights": [evaluate.Estimate(*r["gain"]) for r in rows] for kind, rows in kinds.items()}
+plots.curves([r["labels"] for r in kinds["hospital"]], worth, "labelled training images", "gain in test AUROC",
+             "PneumoniaMNIST: pre-trained less from scratch", log_x=True, reference=(0, "no gain"))
+
+# %%
+for kind, rows in kinds.items():
+    sure = [f"{r['labels']:,}" for r in rows if r["gain"][1] > 0]
+    say(f"Real children, {kind} weights: beyond chance with {', '.join(sure) or 'no number of'} labels.")
 
 # %% [markdown]
 # Read it with care.

@@ -69,6 +69,12 @@ def facts(path):
     return read(path).metadata["medkit"]
 
 
+def measured(name):
+    """Read the rows that a command in benchmarks/ measured, which travel with the lessons as `name`.json."""
+    places = [folder() / f"{name}.json", folder().parent / "benchmarks" / f"{name}.json"]
+    return [row for path in places if path.exists() for row in json.loads(path.read_text(encoding="utf-8"))]
+
+
 def timings():
     """Give the measured seconds and peak memory of each lesson's default run."""
     path = folder() / "timings.json"

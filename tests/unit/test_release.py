@@ -60,7 +60,7 @@ def test_the_wheel_makes_a_classroom_with_figures_on_the_slides(installed, tmp_p
 def test_the_sdist_holds_what_builds_the_wheel(tmp_path):
     with tarfile.open(build("sdist", tmp_path)) as packed:
         names = {name.partition("/")[2] for name in packed.getnames()}
-    assert {"pyproject.toml", "README.md", "CHANGELOG.md", "benchmarks/realism.json", "medkit/cli.py",
+    assert {"pyproject.toml", "README.md", "CHANGELOG.md", "benchmarks/realism.json", "benchmarks/label_efficiency.json", "medkit/cli.py",
             "lessons/timings.json", "lessons/glossary.md"} <= names
     assert {f"lessons/{p.name}" for p in lessons.sources()} <= names
 
