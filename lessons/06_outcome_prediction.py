@@ -144,7 +144,7 @@ say(f"**{((soft > 0) & (soft < 1)).sum()}** stays have a soft label: alive at di
 seen = coarse(data.values)
 mask = np.isfinite(seen)
 since = recurrent.hours_since(mask)
-epochs, hidden = (6, 32) if effort == "demo" else (10, 48)
+epochs, hidden = (5, 32) if effort == "demo" else (10, 48)
 
 
 def inputs(rows):
