@@ -11,7 +11,7 @@ from pathlib import Path
 from ..errors import MedkitError, unknown
 from ..files import write_text
 from . import tables
-from .folder import SUFFIXES, list_classes
+from .folder import SUFFIXES, read_labels
 
 NUMBER = (int, float)
 KEYS = {"kind": str, "outcome": str, "positive": str, "patient": str, "treatment": str, "outcome_date": str,
@@ -137,9 +137,7 @@ def write(path, force=False):
     if schema["kind"] == "table":
         lines += remarks(schema, tables.read_frame(path), infer_columns(path, schema))
     else:
-        told = tables.read_frame(path / "labels.csv") if (path / "labels.csv").exists() else list_classes(path)
-        tables.columns_there(told, ["label"], path / "labels.csv")
-        lines += positive_line(told["label"])
+        lines += positive_line(read_labels(path)["label"])
     write_text(where, "\n".join(lines) + "\n")
     return where
 
