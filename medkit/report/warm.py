@@ -128,7 +128,8 @@ def take(args, env, cwd):
     """
     alike = frozenset((name, value) for name, value in env.items() if not name.startswith("JPY_"))
     kernel = waiting.pop(alike, None) or get_ready(alike)
-    waiting.clear()  # kernels of other environments are let go, and end
+    while waiting:  # kernels of other environments are let go, and end
+        waiting.popitem()[1].stdin.close()
     waiting[alike] = get_ready(alike)
     try:
         kernel.stdin.write(json.dumps({"args": args, "env": env, "cwd": str(cwd)}).encode() + b"\n")

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from unittest import mock
 
 import nbformat
 import psutil
@@ -79,7 +80,10 @@ def order(folder, cells, given, **options):
 
 def run(folder, cells, given, **options):
     """Run cells; gives the facts and the notebook."""
-    facts = execute.run(order(folder, cells, given, **options))
+    ordered = order(folder, cells, given, **options)
+    with mock.patch.dict(os.environ):
+        os.environ.pop("PYTEST_CURRENT_TEST", None)  # one environment for all, as the pool wants it
+        facts = execute.run(ordered)
     return facts, nbformat.read(folder / "out" / "n.ipynb", as_version=4)
 
 
