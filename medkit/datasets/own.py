@@ -107,7 +107,7 @@ def classes_of(values):
 
 def from_table(path, told, seed):
     """Read a table; the outcome, the patient and the date of the outcome are no inputs."""
-    frame = tables.read_frame(path)
+    frame = tables.read_frame(path, dtype={told.get("patient", ""): str})
     roles = {key: told[key] for key in ("outcome", "patient", "outcome_date", "treatment") if told.get(key)}
     tables.columns_there(frame, [*roles.values(), *told["columns"], *told.get("units", {})], path)
     tables.cells_filled(frame, [roles[key] for key in ("outcome", "patient") if key in roles], path)

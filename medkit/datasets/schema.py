@@ -23,6 +23,7 @@ WORDS = {"outcome": "outcome died death mortality dead target label event readmi
                     "participant participant_id record_id pid case_id id",
          "treatment": "treatment arm therapy", "outcome_date": "outcome_date died_on death_date event_date"}
 GROUPS = "sex gender age race ethnicity hospital site centre center ward scanner device".split()
+NEGATIVE = "0 0.0 false no none negative benign control well normal healthy alive".split()
 POSITIVE = "1 1.0 true yes died dead positive malignant case ill abnormal disease".split()
 NAMING = re.compile(r"(?i)(^|[\W_])(id|nr|nbr|no|code)$")  # a column so called holds names, even where they are digits
 CODE = re.compile(r"[A-Za-z]\d[\w.]*")  # V57 among numbers such as 250.83: a code of diagnoses
@@ -121,8 +122,8 @@ def type_of(values, naming=False):
 
 
 def positive_of(counts):
-    """Guess which of two classes is the one to find: by its name, else the rarer. `counts` is {class: rows}."""
-    return next((c for c in counts if c.lower() in POSITIVE), min(counts, key=counts.get))
+    """Guess which of two classes is the one to find: by their names, else the rarer. `counts` is {class: rows}."""
+    return min(counts, key=lambda c: (c.lower() not in POSITIVE, c.lower() in NEGATIVE, counts[c]))
 
 
 def write(path, force=False):

@@ -138,7 +138,7 @@ def rows_of(spec, data, patient):
     """Give the rows of one patient of a table."""
     from ..datasets import own, tables
 
-    frame = tables.read_frame(data)
+    frame = tables.read_frame(data, dtype={spec.get("patient") or "": str})
     if spec.get("patient"):
         tables.columns_there(frame, [spec["patient"]], data)
     names = frame[spec["patient"]].astype(str) if spec.get("patient") else own.row_names(len(frame))

@@ -251,6 +251,8 @@ def test_the_plan_of_many_names_each_task_once(desk):
     tasks = plan.plan(["report.ipynb"], {}, rows)
     assert [t.parameters["seed"] for t in tasks] == [1, 2]
     assert all(len(t.stem) < 100 and set("/\\<> \n") & set(t.stem) == set() for t in tasks)
+    named, = plan.plan(["report.ipynb"], {"how": "/long" * 99, "seed": 1}, [("", {"seed": 7})])
+    assert named.stem.startswith("report-seed=7_how=") and named.parameters["seed"] == 7
     rows = [("", {"seed": k}) for k in range(10_000)]
     assert len({t.stem for t in plan.plan(["report.ipynb"], {}, rows)}) == 10_000
 
