@@ -20,7 +20,7 @@ PATIENCE = 120  # seconds for the fork server to import everything
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 ALSO = {"MPLBACKEND": "module://matplotlib_inline.backend_inline",  # as a kernel sets it, but before the imports
         "PYDEVD_DISABLE_FILE_VALIDATION": "1"}  # the debugger would print a warning
-DRIVERS = "/dev/nvidiactl", "/dev/dxg", "/dev/kfd"  # of GPUs: NVIDIA's, Windows' for its Linux, AMD's
+DRIVERS = "/dev/nvidiactl", "/usr/lib/wsl/lib/libcuda.so.1"  # one is there where there is a GPU for CUDA
 waiting = {}  # the pool: for an environment, the kernel of this process that serves nobody yet
 KERNELS = Path(__file__).parent / "jupyter"  # holds kernels/medkit-warm/kernel.json
 

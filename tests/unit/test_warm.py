@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import entry_points
 from unittest import mock
 
 import nbformat
@@ -255,6 +256,17 @@ def test_a_parent_that_has_touched_cuda_does_not_fork_and_the_pool_serves(desk, 
             assert facts["status"] == "done" and int(text(told).split()[3]) == os.getpid()
     finally:
         warm.stop(made)
+
+
+def test_the_papermill_command_knows_the_engine_and_jupyter_the_provisioner(desk, monkeypatch):
+    monkeypatch.setenv("MEDKIT_KERNELS", "cold")
+    ordered = order(desk, ["", "what: str = ''", "print(what, 6 * 7)"], {})
+    nbformat.write(nbformat.from_dict(ordered["notebook"]), desk / "in.ipynb")
+    subprocess.run([sys.executable, "-m", "papermill", "--engine", "warm", "in.ipynb", "out.ipynb", "-p", "what", "so"],
+                   check=True, capture_output=True, cwd=desk)
+    assert text(nbformat.read(desk / "out.ipynb", as_version=4)) == "so 42\n"
+    found, = entry_points(group="jupyter_client.kernel_provisioners", name="medkit-warm")
+    assert found.load() is warm.WarmProvisioner
 
 
 def test_which_kernels_serve(monkeypatch):
