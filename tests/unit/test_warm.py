@@ -27,7 +27,7 @@ CELLS = [
     "pd.DataFrame({'a': [1, np.nan]}).describe()",
     "plt.plot([1, seed])\nplt.title('shown without asking')",
     "print('out'); print('err', file=sys.stderr); subprocess.run(['echo', 'from a child'])\n"
-    "os.write(1, b'below Python')\nsys.stdin.read(1), sorted(k for k in os.environ if k.startswith('MPL')), __name__",
+    "os.write(1, b'below Python')\ntime.sleep(2)  # a thread of the kernel picks these up\nsys.stdin.read(1), sorted(k for k in os.environ if k.startswith('MPL')), __name__",
     "from fastcore.imports import IN_NOTEBOOK\nfrom fastprogress.fastprogress import progress_bar\n"
     "from fastai.basics import progress_bar as used\nIN_NOTEBOOK, progress_bar.__name__, used.__name__, type(get_ipython())",
     "get_ipython().run_line_magic('timeit', '-n1 -r1 -q pass')\nplt.rcParams['figure.dpi'], pd.get_option('mode.chained_assignment')",
