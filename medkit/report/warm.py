@@ -111,9 +111,7 @@ class Forked:
                 self.returncode = -signal.SIGKILL
         return self.returncode
 
-    def wait(self):
-        """Give the exit code of a kernel that has ended."""
-        return self.poll()
+    wait = poll  # it is only called when the kernel has ended
 
     def send_signal(self, number):
         """Signal the kernel alone, if it still runs."""
