@@ -51,7 +51,7 @@ def processes(folder):
             continue
         if "medkit.report.worker" in words:
             found["worker"].append(process)
-        elif "ipykernel" in words or ("forkserver" in words and "forkserver" in " ".join(parent.cmdline())):
+        elif "ipykernel" in words or ("forkserver" in words and "medkit.cli" not in " ".join(parent.cmdline())):
             found["kernel"].append(process)
     return found
 

@@ -13,6 +13,7 @@ counts as a patient of its own. Notes say so.
 import numpy as np
 
 from ..errors import MedkitError, unknown
+from . import tables
 from .split import PARTS, by_patient
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".dcm"}
@@ -31,7 +32,7 @@ def read_folder(folder, size, seed=0):
     parts : dict of part to row numbers
     notes : list of str, what the reader should know of how images were changed
     """
-    table = read_labels(folder) if (folder / "labels.csv").exists() else list_classes(folder)
+    table = read_labels(folder)
     classes = sorted(table["label"].unique())
     if len(classes) < 2:
         raise MedkitError(f"{folder} has images of one class only ('{classes[0]}'): there is nothing to tell apart.")
@@ -91,18 +92,12 @@ def list_classes(folder):
 
 
 def read_labels(folder):
-    """Read and check `labels.csv`."""
-    import pandas as pd
-
+    """Read and check `labels.csv`, as text; where there is none, list the classes."""
     path = folder / "labels.csv"
-    try:
-        table = pd.read_csv(path, dtype=str, encoding="utf-8-sig")
-    except Exception as error:
-        raise MedkitError(f"{path} cannot be read as CSV: {error}".rstrip(".") + ".") from None
-    for column in ("file", "label"):
-        if column not in table:
-            raise MedkitError(f"{path} has no column '{column}'. Its columns: {', '.join(table)}. "
-                              "Needed: file, label; optional: patient, split.")
+    if not path.exists():
+        return list_classes(folder)
+    table = tables.read_frame(path, dtype=str)
+    tables.columns_there(table, ["file", "label"], path)
     check_rows(table, folder)
     return table
 
@@ -117,10 +112,10 @@ def check_rows(table, folder):
     twice = table.index[table["file"].duplicated()]
     if len(twice):
         raise MedkitError(f"{path}, line {twice[0] + 2}: '{table['file'][twice[0]]}' is named twice. Keep one line.")
-    inside = {str(f.relative_to(folder)) for f in folder.rglob("*") if f.suffix.lower() in SUFFIXES}
-    absent = table.index[~table["file"].isin(inside)]
+    inside = {str(f.relative_to(folder)) for f in folder.rglob("*")}
+    absent = table.index[~table["file"].isin(inside) & ~(table["file"] + ".hea").isin(inside)]  # WFDB's go without ending
     if len(absent):
-        raise MedkitError(f"{path}, line {absent[0] + 2}: there is no image '{table['file'][absent[0]]}' in {folder} "
+        raise MedkitError(f"{path}, line {absent[0] + 2}: there is no file '{table['file'][absent[0]]}' in {folder} "
                           f"({len(absent)} such lines).")
 
 

@@ -107,7 +107,7 @@ def classes_of(values):
 
 def from_table(path, told, seed):
     """Read a table; the outcome, the patient and the date of the outcome are no inputs."""
-    frame = tables.read_frame(path)
+    frame = tables.read_frame(path, dtype={told.get("patient", ""): str})
     roles = {key: told[key] for key in ("outcome", "patient", "outcome_date", "treatment") if told.get(key)}
     tables.columns_there(frame, [*roles.values(), *told["columns"], *told.get("units", {})], path)
     tables.cells_filled(frame, [roles[key] for key in ("outcome", "patient") if key in roles], path)
@@ -137,7 +137,7 @@ def from_images(path, told, seed):
     import pandas as pd
 
     X, y, patients, classes, parts, notes = folder.read_folder(path, told["size"], seed)
-    labels = folder.read_labels(path) if (path / "labels.csv").exists() else folder.list_classes(path)
+    labels = folder.read_labels(path)
     sides = np.array([size_of(path / f) for f in labels["file"]])
     known = labels.drop(columns=["label", "patient", "split", *BOX], errors="ignore")
     facts = known.assign(**{"width (pixels)": sides[:, 0], "height (pixels)": sides[:, 1],
@@ -180,7 +180,7 @@ def scaled_boxes(labels, sides, size, where):
 def from_recordings(path, told, seed):
     """Read a folder of recordings, cut into windows, with facts about the files."""
     taken = recordings.from_folder(path, told["seconds"], told.get("fs"), seed)
-    labels = tables.read_frame(path / "labels.csv").astype(str).set_index("file", drop=False)
+    labels = folder.read_labels(path).set_index("file", drop=False)
     known = labels.drop(columns=["label", "patient", "split"], errors="ignore").loc[taken.files]
     facts = known.assign(format=known["file"].map(suffix), amplitude=np.abs(taken.X).mean(axis=(1, 2)))
     return Own(path.resolve().name, "recordings", taken.classes, taken.X, taken.y, taken.patients.astype(str), taken.parts,

@@ -10,7 +10,7 @@ from .. import fetch
 from ..errors import MedkitError, unknown
 from . import signals
 from .cache import cached
-from .folder import parts_of
+from .folder import parts_of, read_labels
 from .split import by_patient
 
 SUPERCLASSES = ["NORM", "MI", "STTC", "CD", "HYP"]
@@ -192,24 +192,6 @@ def from_folder(folder, seconds, fs, seed):
     return Recordings(folder.name, found[0].fs, found[0].channels, [str(c) for c in classes], np.concatenate(cuts),
                       code[rows], patients, parts_of(table, code[rows], patients, seed, folder),
                       notes + told(found), table["file"].to_numpy())
-
-
-def read_labels(folder):
-    """Read and check the `labels.csv` of a folder of recordings, as text."""
-    from .tables import cells_filled, read_frame
-
-    path = folder / "labels.csv"
-    table = read_frame(path)
-    absent = [c for c in ("file", "label") if c not in table]
-    if absent:
-        raise MedkitError(f"{path} has no column '{absent[0]}'. Needed: file, label; "
-                          "optional: patient, split.")
-    cells_filled(table, [c for c in ("file", "label", "patient", "split") if c in table], path)
-    table = table.astype(str)
-    outside = [f for f in table["file"] if Path(f).is_absolute() or ".." in Path(f).parts]
-    if outside:
-        raise MedkitError(f"{path}: '{outside[0]}' lies outside the folder. Name files below {folder}.")
-    return table
 
 
 def read_alike(folder, names, fs):

@@ -11,7 +11,7 @@ from pathlib import Path
 from ..errors import MedkitError, unknown
 from ..files import write_text
 from . import tables
-from .folder import SUFFIXES, list_classes
+from .folder import SUFFIXES, read_labels
 
 NUMBER = (int, float)
 KEYS = {"kind": str, "outcome": str, "positive": str, "patient": str, "treatment": str, "outcome_date": str,
@@ -23,6 +23,7 @@ WORDS = {"outcome": "outcome died death mortality dead target label event readmi
                     "participant participant_id record_id pid case_id id",
          "treatment": "treatment arm therapy", "outcome_date": "outcome_date died_on death_date event_date"}
 GROUPS = "sex gender age race ethnicity hospital site centre center ward scanner device".split()
+NEGATIVE = "0 0.0 false no none negative benign control well normal healthy alive".split()
 POSITIVE = "1 1.0 true yes died dead positive malignant case ill abnormal disease".split()
 NAMING = re.compile(r"(?i)(^|[\W_])(id|nr|nbr|no|code)$")  # a column so called holds names, even where they are digits
 CODE = re.compile(r"[A-Za-z]\d[\w.]*")  # V57 among numbers such as 250.83: a code of diagnoses
@@ -121,8 +122,8 @@ def type_of(values, naming=False):
 
 
 def positive_of(counts):
-    """Guess which of two classes is the one to find: by its name, else the rarer. `counts` is {class: rows}."""
-    return next((c for c in counts if c.lower() in POSITIVE), min(counts, key=counts.get))
+    """Guess which of two classes is the one to find: by their names, else the rarer. `counts` is {class: rows}."""
+    return min(counts, key=lambda c: (c.lower() not in POSITIVE, c.lower() in NEGATIVE, counts[c]))
 
 
 def write(path, force=False):
@@ -137,9 +138,7 @@ def write(path, force=False):
     if schema["kind"] == "table":
         lines += remarks(schema, tables.read_frame(path), infer_columns(path, schema))
     else:
-        told = tables.read_frame(path / "labels.csv") if (path / "labels.csv").exists() else list_classes(path)
-        tables.columns_there(told, ["label"], path / "labels.csv")
-        lines += positive_line(told["label"])
+        lines += positive_line(read_labels(path)["label"])
     write_text(where, "\n".join(lines) + "\n")
     return where
 

@@ -154,8 +154,11 @@ def survival_times(frame, time, classes, path):
     return times.to_numpy()
 
 
-def read_frame(path):
-    """Read a CSV (any usual separator and encoding, decimal points or commas; "?" is a gap) or Parquet file."""
+def read_frame(path, **options):
+    """Read a CSV (any usual separator and encoding, decimal points or commas; "?" is a gap) or Parquet file.
+
+    `options` go to pandas.read_csv: dtype=str keeps a patient called 007.
+    """
     import pandas as pd
 
     if not path.exists():
@@ -163,7 +166,7 @@ def read_frame(path):
     try:
         if path.suffix == ".parquet":
             return pd.read_parquet(path)
-        return pd.read_csv(io.StringIO(decoded(path)), **dialect(path))
+        return pd.read_csv(io.StringIO(decoded(path)), **dialect(path), **options)
     except Exception as error:
         raise MedkitError(f"{path} cannot be read as a table: {str(error).strip().rstrip('.')}.") from None
 

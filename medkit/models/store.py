@@ -55,17 +55,15 @@ def load(folder):
 
     folder = Path(folder).expanduser()
     try:
-        spec = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-        weights = (folder / "weights.safetensors").read_bytes()
-        told = {k: v for k, v in spec.items() if k != "digest"}
+        spec, weights = ((folder / name).read_bytes() for name in ("model.json", "weights.safetensors"))
     except OSError as error:
         raise MedkitError(f"{folder} holds no saved model: {error.strerror} ({Path(str(error.filename)).name}).") from None
-    except (ValueError, AttributeError, RecursionError) as error:
-        raise MedkitError(f"{folder / 'model.json'} is damaged: {error}. Save the model again.") from None
-    if told.get("format", FORMAT) != FORMAT:
-        raise MedkitError(f"{folder} was saved in format {told['format']}; this medkit reads format {FORMAT}.")
     try:
-        if digest(told) != spec.get("digest") or hashlib.sha256(weights).hexdigest() != spec.get("weights"):
+        told = json.loads(spec)
+        told, digested = {k: v for k, v in told.items() if k != "digest"}, told.get("digest")
+        if told.get("format", FORMAT) != FORMAT:
+            raise ValueError(f"it has the format {told['format']}, and this medkit reads format {FORMAT}")
+        if digest(told) != digested or hashlib.sha256(weights).hexdigest() != told.get("weights"):
             raise ValueError("its checksum does not agree")
         model = Model(told, from_bytes(weights))
         checked(model)
@@ -140,7 +138,7 @@ def rows_of(spec, data, patient):
     """Give the rows of one patient of a table."""
     from ..datasets import own, tables
 
-    frame = tables.read_frame(data)
+    frame = tables.read_frame(data, dtype={spec.get("patient") or "": str})
     if spec.get("patient"):
         tables.columns_there(frame, [spec["patient"]], data)
     names = frame[spec["patient"]].astype(str) if spec.get("patient") else own.row_names(len(frame))
@@ -191,10 +189,10 @@ def files_of(folder, patient):
     labels = folder / "labels.csv"
     names = [str(patient)]
     if labels.exists():
-        table = tables.read_frame(labels)
+        table = tables.read_frame(labels, dtype=str)
         tables.columns_there(table, ["file"], labels)
         if "patient" in table:
-            names = table["file"][table["patient"].astype(str) == str(patient)].astype(str).tolist() or names
+            names = table["file"][table["patient"] == str(patient)].tolist() or names
     found = [folder / n for n in names]
     if any(".." in f.parts or not f.is_file() or folder.resolve() not in f.resolve().parents for f in found):
         raise MedkitError(f"{folder} has no patient and no file '{patient}'.")

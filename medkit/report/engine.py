@@ -1,4 +1,4 @@
-"""The papermill engine `warm`: kernels that are forked with the libraries loaded, and limits on each report.
+"""The papermill engine `warm`: kernels that have the libraries loaded, and limits on each report.
 
 `papermill --engine warm in.ipynb out.ipynb`. Papermill loads this module while it is itself being imported, so
 nothing of papermill is imported at the top, and the engine's class is made when it is asked for.
@@ -104,7 +104,7 @@ class Limited:
 
 
 def use_warm(manager):
-    """Let a kernel manager start its kernel from the fork server."""
+    """Let a kernel manager start its kernel through our provisioner."""
     from jupyter_client.kernelspec import KernelSpecManager
     from jupyter_client.provisioning import KernelProvisionerFactory
 

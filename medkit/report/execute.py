@@ -8,7 +8,7 @@ from pathlib import Path
 from ..errors import MedkitError
 from ..files import written_whole
 from . import ledger, render
-from .plan import Task
+from .plan import Task, notebook
 from .record import drop_progress, figures
 
 FACTS = ("status", "seconds", "error", "figures", "warnings")
@@ -16,8 +16,6 @@ FACTS = ("status", "seconds", "error", "figures", "warnings")
 
 def order(task, out, **options):
     """Write down a task so that another process, here or elsewhere, can run it: plain JSON."""
-    from .plan import notebook
-
     return {"lesson": task.lesson, "parameters": task.parameters, "stem": task.stem, "key": ledger.key(task),
             "out": str(Path(out).resolve()), "cwd": os.getcwd(), "notebook": notebook(task.path), **options}
 
@@ -69,7 +67,7 @@ def rescue(ordered, pid, reason, keep=True):
     return {name: getattr(task, name) for name in FACTS} | {"seconds": None}
 
 
-def execute(notebook, task, path, options):
+def execute(made, task, path, options):
     """Run a notebook through papermill, saving to `path` as it goes; give the error's text, or None."""
     import papermill
     from papermill.engines import papermill_engines
@@ -80,7 +78,7 @@ def execute(notebook, task, path, options):
     limits = {name: options.get(name) for name in ("time_limit", "memory_limit", "warm")}
     escaped = str(path).replace("{", "{{").replace("}", "}}")  # papermill fills in parameters
     try:
-        papermill.execute_notebook(notebook, escaped, task.parameters, engine_name="warm", kernel_name="python3",
+        papermill.execute_notebook(made, escaped, task.parameters, engine_name="warm", kernel_name="python3",
                                    progress_bar={"desc": task.stem, "unit": "cell"} if options.get("bar") else False,
                                    cwd=options["cwd"], extra_arguments=["--log-level=ERROR"], **limits)
     except papermill.PapermillExecutionError as error:

@@ -60,7 +60,7 @@ def plan(words, given, rows=None):
     everything = {name: found for one in known.values() for name, found in one.items()}
     tasks = {}
     for where, row in rows or [("", {})]:
-        values = {**given, **row}
+        values = {**row, **given, **row}  # what tells rows apart comes first, in names and columns
         try:
             parameters.check(values, everything, ", ".join(p.stem for p in paths))
             made = [task(p, values, known[p], rows is not None) for p in paths]

@@ -2,11 +2,11 @@
 
 from contextlib import suppress
 
+import psutil
+
 
 def tree(pid):
     """Give a process and all that it started; nothing if it is gone."""
-    import psutil
-
     with suppress(psutil.Error):
         process = psutil.Process(pid)
         return [*process.children(recursive=True), process]
@@ -15,8 +15,6 @@ def tree(pid):
 
 def resident(pid):
     """Give the memory, in bytes, that a process and those that it started hold."""
-    import psutil
-
     total = 0
     for process in tree(pid):
         with suppress(psutil.Error):
@@ -26,8 +24,6 @@ def resident(pid):
 
 def kill(pid, itself=True):
     """Kill a process and all that it started, or these alone."""
-    import psutil
-
     for process in tree(pid):
         if itself or process.pid != pid:
             with suppress(psutil.Error):

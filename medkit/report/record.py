@@ -66,7 +66,9 @@ def provenance(seed=None):
     """Show the versions, device, data checksums and peak memory of this run, and store them."""
     from IPython.display import display
 
-    facts = {"versions": versions(), "device": device(), "seed": seed, "data": dict(sorted(used_data().items())),
+    from .. import fetch
+
+    facts = {"versions": versions(), "device": device(), "seed": seed, "data": dict(sorted(fetch.used.items())),
              "peak_memory_mb": peak_memory()}
     lines = [f"versions: {', '.join(f'{k} {v}' for k, v in facts['versions'].items())}",
              f"device: {facts['device']}; seed: {seed}; peak memory: {facts['peak_memory_mb']} MB"]
@@ -97,13 +99,6 @@ def device():
     from ..training import best_device
 
     return best_device().type
-
-
-def used_data():
-    """Give the files that were read, with their checksums."""
-    from .. import fetch
-
-    return fetch.used
 
 
 def peak_memory():

@@ -2,8 +2,8 @@
 
 import json
 import os
-import queue
 import signal
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
@@ -36,7 +36,7 @@ def run(words, given, out, progress=True, rows=None, jobs=1, scheduler=None, eng
     scheduler : str, optional
         The address of a Dask cluster whose workers see `out` and the data; they run the tasks instead.
     engine : str, optional
-        "warm" (kernels forked with the libraries loaded) or "plain". Default: warm for several tasks, where it can be.
+        "warm" (kernels with the libraries loaded, see `warm.ways`) or "plain". Default: warm for several tasks.
     again : bool
         Run all tasks, whatever is there already.
     time_limit, memory_limit : float, optional
@@ -57,7 +57,7 @@ def run(words, given, out, progress=True, rows=None, jobs=1, scheduler=None, eng
     out = make_folder(out)
     with ledger.locked(out), ExitStack() as stack:
         todo = [t for t in tasks if again or not ledger.restore(t, out, ledger.key(t))]
-        use_warm = engine != "plain" and (engine == "warm" or len(todo) > 1) and warm.can_fork()
+        use_warm = engine != "plain" and (engine == "warm" or len(todo) > 1)
         bar = progress and jobs == 1 and rows is None and not scheduler  # a bar of cells; else one of reports
         options = {"time_limit": time_limit, "memory_limit": memory_limit, "warm": use_warm, "bar": bar}
         board = Board(tasks, out)
@@ -115,23 +115,17 @@ class Board:
 @contextmanager
 def local(jobs, use_warm):
     """Give the function that hands a task to one of `jobs` worker processes of this machine."""
-    server = warm.start() if use_warm else None
+    server = warm.start() if use_warm and warm.fork in warm.ways() else None
     share = {} if jobs == 1 else dict.fromkeys(warm.THREADS, str(max(1, os.cpu_count() // jobs)))
-    workers = queue.SimpleQueue()
-    everyone = [Worker({**share, **os.environ}) for _ in range(jobs)]
-    for worker in everyone:
-        workers.put(worker)
+    mine, everyone = threading.local(), []  # each thread has a worker of its own
 
-    def call(ordered):
-        worker = workers.get()
-        try:
-            return worker.call(ordered)
-        finally:
-            workers.put(worker)
+    def begin():
+        mine.worker = Worker({**share, **os.environ})
+        everyone.append(mine.worker)
 
-    pool = ThreadPoolExecutor(jobs)
+    pool = ThreadPoolExecutor(jobs, initializer=begin)
     try:
-        yield lambda ordered: pool.submit(call, ordered)
+        yield lambda ordered: pool.submit(lambda: mine.worker.call(ordered))
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
         for worker in everyone:

@@ -1,4 +1,4 @@
-"""Warm kernels: a Jupyter kernel provisioner that asks a fork server for kernels, else starts them as usual."""
+"""Warm kernels: a Jupyter kernel provisioner that has kernels forked, or takes them from a pool, or starts them cold."""
 
 import asyncio
 import atexit
@@ -13,10 +13,34 @@ from pathlib import Path
 
 from jupyter_client.provisioning import LocalProvisioner
 
+from ..errors import unknown
+
 ADDRESS = "MEDKIT_WARM"  # the environment variable that names the fork server of this run
 PATIENCE = 120  # seconds for the fork server to import everything
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+ALSO = {"MPLBACKEND": "module://matplotlib_inline.backend_inline",  # as a kernel sets it, but before the imports
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1"}  # the debugger would print a warning
+DRIVERS = "/dev/nvidiactl", "/usr/lib/wsl/lib/libcuda.so.1"  # one is there where there is a GPU for CUDA
+waiting = {}  # the pool: for an environment, the kernel of this process that serves nobody yet
 KERNELS = Path(__file__).parent / "jupyter"  # holds kernels/medkit-warm/kernel.json
+
+
+def ways():
+    """Give the functions that start kernels here, the best first; where none can, a kernel starts cold.
+
+    The rule: a kernel is forked only from a parent that has one thread and has never touched CUDA, for neither threads
+    nor what CUDA's driver holds outlive a fork. The fork itself may then use CUDA. `forkserver` checks this each time.
+    It cannot see what every library asks of the driver while it is imported, so beside a GPU a pool serves: processes
+    of their own, started ahead of the reports, each for one. The pool also serves where the parent refuses, and where
+    nothing can be forked (macOS). On Windows kernels start cold. MEDKIT_KERNELS=fork, pool or cold decides otherwise.
+    """
+    gpu = any(map(os.path.exists, DRIVERS)) and os.environ.get("CUDA_VISIBLE_DEVICES") != ""
+    forks, pool = [fork] * can_fork(), [take] * (os.name == "posix")
+    known = {"": pool if gpu else forks + pool, "fork": forks, "pool": pool, "cold": []}
+    wanted = os.environ.get("MEDKIT_KERNELS", "")
+    if wanted not in known:
+        raise unknown("MEDKIT_KERNELS", wanted, list(known)[1:])
+    return known[wanted]
 
 
 def can_fork():
@@ -37,9 +61,8 @@ def start():
         server = subprocess.Popen(
             [sys.executable, "-m", "medkit.report.forkserver", str(listener.fileno())], stdin=subprocess.PIPE,
             pass_fds=[listener.fileno()], stdout=subprocess.DEVNULL, start_new_session=True,
-            env={**os.environ, **dict.fromkeys(THREADS, "1"), "MPLBACKEND": "module://matplotlib_inline.backend_inline",
-                 "JE_ARROW_MALLOC_CONF": "background_thread:false",  # pyarrow would start a thread at import
-                 "PYDEVD_DISABLE_FILE_VALIDATION": "1"})  # the debugger would print a warning
+            env={**os.environ, **dict.fromkeys(THREADS, "1"), **ALSO,
+                 "JE_ARROW_MALLOC_CONF": "background_thread:false"})  # pyarrow would start a thread at import
     os.environ[ADDRESS] = name
     atexit.register(stop, server)
     return server
@@ -62,8 +85,6 @@ def fork(args, env, cwd):
         connection.sendall(json.dumps(request).encode() + b"\n")
         pid = int(connection.recv(32))
     except (OSError, ValueError):
-        pid = 0
-    if not pid:
         connection.close()
         return None
     connection.setblocking(False)
@@ -90,9 +111,7 @@ class Forked:
                 self.returncode = -signal.SIGKILL
         return self.returncode
 
-    def wait(self):
-        """Give the exit code of a kernel that has ended."""
-        return self.poll()
+    wait = poll  # it is only called when the kernel has ended
 
     def send_signal(self, number):
         """Signal the kernel alone, if it still runs."""
@@ -100,22 +119,44 @@ class Forked:
             os.kill(self.pid, number)
 
 
+def take(args, env, cwd):
+    """Take a kernel from the pool, for good, and start the next; gives its process, or None where it has died.
+
+    What is imported may depend on the environment, so a kernel serves only one like that in which it was started.
+    """
+    alike = frozenset((name, value) for name, value in env.items() if not name.startswith("JPY_"))
+    kernel = waiting.pop(alike, None) or get_ready(alike)
+    while waiting:  # kernels of other environments are let go, and end
+        waiting.popitem()[1].stdin.close()
+    waiting[alike] = get_ready(alike)
+    try:
+        kernel.stdin.write(json.dumps({"args": args, "env": env, "cwd": str(cwd)}).encode() + b"\n")
+        kernel.stdin.flush()
+    except OSError:
+        return None
+    return kernel
+
+
+def get_ready(env):
+    """Start a kernel that imports the libraries, waits for its request, and ends when its standard input does."""
+    return subprocess.Popen([sys.executable, "-m", "medkit.report.forkserver"], env={**ALSO, **dict(env)},
+                            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+
+
 class WarmProvisioner(LocalProvisioner):
-    """Starts kernels from the fork server of this process (started if need be), or cold where that cannot be."""
+    """Starts kernels in the best of the `ways`, with the fork server of this process (started if need be)."""
 
     async def launch_kernel(self, cmd, **kwargs):
         """Launch a kernel."""
-        forked = None
-        if can_fork():
-            if ADDRESS not in os.environ:
+        args, cwd = cmd[cmd.index("ipykernel_launcher") + 1:], kwargs.get("cwd") or os.getcwd()
+        for way in ways():
+            if way is fork and ADDRESS not in os.environ:
                 start()
-            args = cmd[cmd.index("ipykernel_launcher") + 1:]
-            cwd = kwargs.get("cwd") or os.getcwd()
-            forked = await asyncio.to_thread(fork, args, kwargs["env"], cwd)
-        if forked is None:
-            return await super().launch_kernel(cmd, **kwargs)
-        self.process, self.pid, self.pgid, self.cwd = forked, forked.pid, forked.pid, cwd
-        return self.connection_info
+            made = await asyncio.to_thread(way, args, kwargs["env"], cwd)
+            if made:
+                self.process, self.pid, self.pgid, self.cwd = made, made.pid, made.pid, cwd
+                return self.connection_info
+        return await super().launch_kernel(cmd, **kwargs)
 
     async def wait(self):
         """Wait for the kernel's end; sooner noticed than every 0.1 s."""

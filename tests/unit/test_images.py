@@ -140,7 +140,7 @@ def too_few(folder):
 
 @pytest.mark.parametrize("spoil, message", [
     (corrupt, "3.png is damaged"), (cut_short, "4.png is damaged"), (empty_class, "No image in the class folder .*maybe"),
-    (unknown_name, "line 2: there is no image 'ill/99.png'"), (duplicate, "line 4: 'ill/1.png' is named twice"),
+    (unknown_name, "line 2: there is no file 'ill/99.png'"), (duplicate, "line 4: 'ill/1.png' is named twice"),
     (no_label, "line 2: the label is empty"), (wrong_column, "no column 'file'"), (one_class, "one class only"),
     (too_few, "part has no 'ill'")], ids=lambda v: getattr(v, "__name__", ""))
 def test_a_bad_folder_is_refused_with_one_clear_message(folder, spoil, message):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -105,6 +106,7 @@ def test_every_task_is_accounted_for_under_fire_and_a_second_run_does_exactly_th
     words = ["--for-each", "t.csv", "--jobs", "2", "--time-limit", "12", "--memory-limit", "600"]
     done = subprocess.run(command(*words), capture_output=True, text=True, timeout=240)
     assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert re.search(r"[1-7]/8 \[\d\d:\d\d<\d\d:\d\d, +[\d.]+(s/report|report/s)\]", done.stderr)  # time left, and rate
     found = results(desk / "out")
     assert {k: r["status"] for k, r in found.items()} == {
         1: "done", 2: "failed", 3: "failed", 4: "failed", 5: "failed", 6: "failed", 7: "done", 8: "done"}
@@ -144,6 +146,16 @@ def test_a_run_that_is_stopped_leaves_a_clean_state_and_goes_on(desk, number):
     assert {r["status"] for r in results(desk / "out").values()} == {"done"} and strays(desk) == []
     again = {name for name, times in runs(desk).items() if times > before.get(name, 0)}
     assert again == {f"slow{k}" for k in range(1, 5) if not any(f"seed={k}-" in stem for stem in ready)}
+
+
+@pytest.mark.parametrize("n, engine, warm", [(3, None, True), (3, "plain", False), (1, None, False), (1, "warm", True)])
+def test_kernels_are_warm_by_default_for_several_reports(desk, monkeypatch, n, engine, warm):
+    def local(jobs, use_warm):
+        raise InterruptedError(str(use_warm))
+
+    monkeypatch.setattr(sys.modules["medkit.report.run"], "local", local)
+    with pytest.raises(InterruptedError, match=str(warm)):
+        run(["report.ipynb"], {}, "out", False, [("", {"seed": k}) for k in range(n)], engine=engine)
 
 
 def test_only_what_changed_runs_again(desk):
@@ -251,6 +263,8 @@ def test_the_plan_of_many_names_each_task_once(desk):
     tasks = plan.plan(["report.ipynb"], {}, rows)
     assert [t.parameters["seed"] for t in tasks] == [1, 2]
     assert all(len(t.stem) < 100 and set("/\\<> \n") & set(t.stem) == set() for t in tasks)
+    named, = plan.plan(["report.ipynb"], {"how": "/long" * 99, "seed": 1}, [("", {"seed": 7})])
+    assert named.stem.startswith("report-seed=7_how=") and named.parameters["seed"] == 7
     rows = [("", {"seed": k}) for k in range(10_000)]
     assert len({t.stem for t in plan.plan(["report.ipynb"], {}, rows)}) == 10_000
 

@@ -217,6 +217,22 @@ def test_what_is_inferred_of_a_table_as_hospitals_hold_it(tmp_path):
     assert "1 cells hold no number (row 1)" in text and "98% missing" in text and 'positive = "1"' in text
 
 
+def test_a_patient_called_007_keeps_the_name(tmp_path):
+    from medkit.models import own as models
+    from medkit.models import store
+
+    clean_table().assign(mrn=[f"{k:05d}" for k in range(400)]).to_csv(tmp_path / "ward.csv", index=False)
+    one = own.load(tmp_path / "ward.csv")
+    store.save(models.with_cohort(models.fit(one, "prevalence"), one), tmp_path / "model")
+    assert "00007" in one.patients and len(store.read_new(store.load(tmp_path / "model"), tmp_path / "ward.csv", "00007")) == 1
+
+
+@pytest.mark.parametrize("counts, wanted", [
+    ({"normal": 5, "pneumonia": 90}, "pneumonia"), ({"0": 5, "2": 9}, "2"), ({"a": 5, "b": 9}, "a"), ({"Died": 90, "x": 1}, "Died")])
+def test_the_class_to_find_is_guessed_by_name_before_it_is_by_number(counts, wanted):
+    assert schema.positive_of(counts) == wanted
+
+
 def test_the_class_to_find_is_written_down_for_a_folder(desk, tmp_path):
     shutil.copytree(desk[0] / "ecg", tmp_path / "ecg")
     assert 'positive = "atrial fibrillation"' in schema.write(tmp_path / "ecg").read_text()

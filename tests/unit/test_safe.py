@@ -131,6 +131,15 @@ def test_a_browser_runs_nothing_of_it_and_fetches_nothing(pages, chromium):
         assert [url for url in asked if not url.startswith(("file:", "data:image"))] == []
 
 
+@pytest.mark.parametrize("script", [True, False])
+def test_the_rows_of_many_are_seen_with_a_script_and_without(pages, chromium, script):
+    with chromium.new_context(java_script_enabled=script) as context:
+        page = context.new_page()
+        page.goto(f"file://{pages / 'many.html'}")
+        assert page.locator("tbody tr").count() == 30 and page.locator("tbody tr").last.is_visible()
+        assert page.locator("#find").is_visible() == script
+
+
 def test_ten_thousand_rows_can_be_searched_sorted_and_filtered_with_the_keyboard(tmp_path, chromium):
     tasks = [plan.Task("03_cnn", {"seed": k, "patient": f"p{k:05}"}, f"s{k}", status="failed" if k % 20 == 0 else "done", seconds=k % 7,
                        figures={"auroc": {"value": (k * 7919 % 10_000) / 1e4, "low": 0.1, "high": 0.9, "unit": ""}},

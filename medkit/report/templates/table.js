@@ -51,3 +51,4 @@ document.addEventListener("keydown", event => {
 });
 document.getElementById("tools").hidden = false;
 draw();
+body.style.display = "table-row-group";  // hidden so far: a browser takes ten seconds to lay out 10,000 rows
