@@ -38,8 +38,8 @@ plots.use_style()
 
 # %% [markdown]
 # The other lessons use simulated patients by default, so that they run without a network and the truth is known. This
-# page lets you look at these patients, and says how far to trust them. To put real ones beside them:
-# `medkit run 0 -p dataset=pneumoniamnist,mitdb,eegmat,challenge-2012` (any of the four; what is missing is fetched).
+# page lets you look at these patients, and says how far to trust them. To put real ones beside them: `medkit run 0 -p
+# dataset=pneumoniamnist,mitdb,eegmat,challenge-2012` (any of the four; what is missing is fetched).
 
 # %% tags=["parameters", "context"]
 dataset: str = "virtual-hospital"  # or real sets beside it, with commas: pneumoniamnist, mitdb, eegmat, challenge-2012

@@ -106,8 +106,7 @@ draw_stay(fullest, [data.variables[k] for k in often])
 # each variable and hour: the *value*, the *mask* (was it measured?), and the *time since* the last measurement.
 #
 # Two small choices first. We look at every second hour (the mean of two hours), which halves the work. And we bring
-# each
-# variable to a bell shape by its ranks among the *training* patients, so that one absurd value cannot shout.
+# each variable to a bell shape by its ranks among the *training* patients, so that one absurd value cannot shout.
 
 # %%
 def coarse(values, step=2):
@@ -168,19 +167,16 @@ say(f"On validation patients a GRU with masks reaches an AUROC of **{found}**.")
 # ## What GRU-D adds
 #
 # A recurrent net walks through the hours and keeps a *state*. A *GRU* decides at each hour how much of the state to
-# keep
-# and how much to write anew. Ours carries the last value forward and is told, by mask and time, how stale it is.
+# keep and how much to write anew. Ours carries the last value forward and is told, by mask and time, how stale it is.
 #
-# *GRU-D* (Che et al. 2018) builds in what a clinician takes for granted: a value that was measured long ago says
-# less and
-# less. It lets each old value fade towards the mean, and the state towards zero, at rates that it learns:
+# *GRU-D* (Che et al. 2018) builds in what a clinician takes for granted: a value that was measured long ago says less
+# and less. It lets each old value fade towards the mean, and the state towards zero, at rates that it learns:
 #
 # $$\hat{x}_t = m_t x_t + (1 - m_t)\left(\gamma_t x_{last} + (1 - \gamma_t)\,\bar{x}\right), \qquad
 #   \gamma_t = e^{-\max(0,\; w \delta_t + b)}$$
 #
-# with $m$ the mask, $\delta$ the hours since the last measurement and $\bar{x}$ the mean. After training we can ask
-# it how
-# long it trusts a value.
+# with $m$ the mask, $\delta$ the hours since the last measurement and $\bar{x}$ the mean. After training we can ask it
+# how long it trusts a value.
 
 # %%
 grud = recurrent_net(recurrent.GRUD, fit_rows)
@@ -190,9 +186,9 @@ say(f"On validation patients GRU-D reaches an AUROC of **{found}**.")
 # %% [markdown]
 # ## What a strong simple model sees
 #
-# Trees cannot read a series, but people can count. For each variable: the mean, the lowest, the highest, the first
-# and the
-# last value, the slope, how often and how long ago it was measured; and the same for the last day and the last hours.
+# Trees cannot read a series, but people can count. For each variable: the mean, the lowest, the highest, the first and
+# the last value, the slope, how often and how long ago it was measured; and the same for the last day and the last
+# hours.
 
 # %%
 def summaries(block):
@@ -212,10 +208,9 @@ def summaries(block):
 
 
 # %% [markdown]
-# Clinicians also read some variables *together*: oxygen in the blood against oxygen given, pulse against pressure.
-# And they
-# add up points. The points of SAPS II (Le Gall et al. 1993) say how far a value is from where it should be; we count
-# them hour by hour, from what was last known.
+# Clinicians also read some variables *together*: oxygen in the blood against oxygen given, pulse against pressure. And
+# they add up points. The points of SAPS II (Le Gall et al. 1993) say how far a value is from where it should be; we
+# count them hour by hour, from what was last known.
 
 # %%
 RATIOS = {"PaO2/FiO2": ("PaO2", "FiO2"), "SaO2/FiO2": ("SaO2", "FiO2"), "shock index": ("HR", "pressure"),
@@ -295,9 +290,8 @@ X = hand_features(data.values, data.static)
 say(f"Each stay is now a row of **{X.shape[1]}** numbers.")
 
 # %% [markdown]
-# On these rows we train logistic regression, *gradient boosting* (many small trees, each mending the errors of
-# those before),
-# a *support vector machine*, and a plain network that sees the same rows.
+# On these rows we train logistic regression, *gradient boosting* (many small trees, each mending the errors of those
+# before), a *support vector machine*, and a plain network that sees the same rows.
 
 # %%
 table, trees = X.to_numpy(), 100 if effort == "demo" else 170
@@ -329,12 +323,10 @@ def machine(rows, seed=seed):
 # %% [markdown]
 # ## The claim, measured
 #
-# Every model gets the same treatment. Its training patients are cut into folds; a copy is trained on all folds but
-# one, and
-# predicts that one. So each training patient has a risk from a copy that has not seen this patient: from these we
-# choose
-# thresholds and learn how to combine models. For test patients the model is trained once more, on all training patients
-# (with `effort=full` several times, from other starts, where chance plays a part; the mean counts).
+# Every model gets the same treatment. Its training patients are cut into folds; a copy is trained on all folds but one,
+# and predicts that one. So each training patient has a risk from a copy that has not seen this patient: from these we
+# choose thresholds and learn how to combine models. For test patients the model is trained once more, on all training
+# patients (with `effort=full` several times, from other starts, where chance plays a part; the mean counts).
 
 # %%
 MODELS = {"logistic regression": logistic, "boosting": boosting, "support vector machine": machine,
@@ -376,8 +368,7 @@ risks = {job: crossed(MODELS[job[1]], *splits[job[0]]) for job in tqdm(jobs, des
 
 # %% [markdown]
 # *Stacking* lets a logistic regression weigh the models. It learns from the risks that copies gave to patients whom
-# they
-# had not seen, and it calibrates the result on the way.
+# they had not seen, and it calibrates the result on the way.
 
 # %%
 def stacked(split, names):
@@ -405,10 +396,8 @@ plots.estimates(aurocs, "AUROC", f"Death in hospital: {source}, {len(truth):,} t
 
 # %% [markdown]
 # With few deaths, AUROC flatters: most pairs are easy. *Average precision* asks how many of those with the highest
-# risks do
-# die. The challenge of 2012 was decided by *score 1*: the smaller of sensitivity and precision, at a threshold
-# chosen in
-# training.
+# risks do die. The challenge of 2012 was decided by *score 1*: the smaller of sensitivity and precision, at a threshold
+# chosen in training.
 
 # %%
 def score_1(y, margin, w=None):
@@ -445,9 +434,8 @@ record("baseline_ap", aps["boosting"])
 record("net_auroc", aurocs[net])
 
 # %% [markdown]
-# Now the claim itself, with *paired* intervals: both models are asked about the same patients. The recurrent net is
-# the one
-# that did better on training patients held out; logistic regression and boosting see the features made by hand.
+# Now the claim itself, with *paired* intervals: both models are asked about the same patients. The recurrent net is the
+# one that did better on training patients held out; logistic regression and boosting see the features made by hand.
 
 # %%
 PAIRS = [(net, "logistic regression"), (net, "boosting"), ("stack of all", "boosting")]
@@ -470,8 +458,8 @@ say(f"On {source}: {deep_learning}.")
 # ### Against a severity score
 #
 # Wards have added up points for forty years. SAPS-I (Le Gall et al. 1984) takes the worst values of the first day.
-# Where the
-# data bring it, we rank patients by it; else by the points that we counted ourselves, from the last 12 hours and age.
+# Where the data bring it, we rank patients by it; else by the points that we counted ourselves, from the last 12 hours
+# and age.
 
 # %%
 known = data.scores["SAPS-I"].to_numpy() if "SAPS-I" in data.scores else np.full(len(y), np.nan)
@@ -500,8 +488,7 @@ record("ece", evaluate.interval(evaluate.ece, truth, risk["stack of all"], patie
 # ### Alarms
 #
 # An alarm must find 80 % of those who will die. The threshold comes from training patients. How many alarms does a
-# nurse
-# answer for each that is right?
+# nurse answer for each that is right?
 
 # %%
 def alarms_per_true(y, margin, w=None):
@@ -574,9 +561,8 @@ both = {"AUROC": [e[0] for e in known_by.values()], "average precision": [e[1] f
 plots.curves(early, both, "hours since admission", "value (no unit)", "Boosting, from the first hours alone")
 
 # %% [markdown]
-# Careful: the challenge took only patients who stayed for 48 hours (Silva et al. 2012). A real warning at hour 6
-# would also
-# meet those who die, or go home, at hour 20.
+# Careful: the challenge took only patients who stayed for 48 hours (Silva et al. 2012). A real warning at hour 6 would
+# also meet those who die, or go home, at hour 20.
 
 # %% [markdown]
 # ## Who comes back: readmission
@@ -780,12 +766,10 @@ say(f"What earlier stays add to boosting: **{history_gap}**. The RNN less boosti
 # %% [markdown]
 # ## When, and not only whether: survival
 #
-# 500 real people of Worcester had a heart attack and were followed for years (WHAS500; Hosmer, Lemeshow & May
-# 2008). Some
-# were alive when the study ended: of them we know only that they lived *at least* so long. They are *censored*. A
-# model of
-# survival ranks patients by risk. Its *C-index* is the chance that, of two patients, the one who died earlier had the
-# higher risk: 0.5 is a coin. We leave out the length of the hospital stay: at admission nobody knows it.
+# 500 real people of Worcester had a heart attack and were followed for years (WHAS500; Hosmer, Lemeshow & May 2008).
+# Some were alive when the study ended: of them we know only that they lived *at least* so long. They are *censored*. A
+# model of survival ranks patients by risk. Its *C-index* is the chance that, of two patients, the one who died earlier
+# had the higher risk: 0.5 is a coin. We leave out the length of the hospital stay: at admission nobody knows it.
 
 # %%
 heart, fate = load_whas500()
@@ -804,9 +788,8 @@ def forest(X, fate, seed):
 
 
 # %% [markdown]
-# A network can take the place of Cox's weighted sum (DeepSurv; Katzman et al. 2018). Its loss asks, at each death,
-# how much
-# of the risk of all those still alive lay with the one who died.
+# A network can take the place of Cox's weighted sum (DeepSurv; Katzman et al. 2018). Its loss asks, at each death, how
+# much of the risk of all those still alive lay with the one who died.
 
 # %%
 def partial_likelihood(risk, order_of_death):
@@ -847,9 +830,9 @@ class NetSurvival:
 
 
 # %% [markdown]
-# The C-index looks at ranks alone. The *integrated Brier score* looks at the curves: the squared error of the
-# chance to be
-# alive, averaged over time, with those who are censored weighed for (Graf et al. 1999). 0 is perfect; lower is better.
+# The C-index looks at ranks alone. The *integrated Brier score* looks at the curves: the squared error of the chance to
+# be alive, averaged over time, with those who are censored weighed for (Graf et al. 1999). 0 is perfect; lower is
+# better.
 
 # %%
 def judged(fitted, X, fate, known):
@@ -990,9 +973,8 @@ half_life = 1 / 0.05
 half_life = 0.5 / 0.05
 
 # %% [markdown] tags=["exercise"]
-# **Exercise 3.** Write the net benefit of acting at a threshold: true alarms for each patient, less false alarms
-# for each
-# patient times the odds `threshold / (1 - threshold)`.
+# **Exercise 3.** Write the net benefit of acting at a threshold: true alarms for each patient, less false alarms for
+# each patient times the odds `threshold / (1 - threshold)`.
 
 # %% tags=["exercise", "context"]
 exercise_3 = Exercise("6.3", hint="alarm = p >= threshold; divide both counts by the number of all patients.")
@@ -1027,9 +1009,8 @@ def benefit_of(y, p, threshold):
     return np.mean(alarm & (y == 1)) - np.mean(alarm & (y == 0)) * (1 - threshold) / threshold
 
 # %% [markdown] tags=["exercise"]
-# **Exercise 4.** On a ward 14 % die. A model finds 80 % of them, with a specificity of 0.80. How many alarms sound
-# for each
-# true one?
+# **Exercise 4.** On a ward 14 % die. A model finds 80 % of them, with a specificity of 0.80. How many alarms sound for
+# each true one?
 
 # %% tags=["exercise", "context"]
 exercise_4 = Exercise("6.4", hint="Of 100 patients 14 die: 14 * 0.80 true alarms; of 86 others 0.20 raise one.")
@@ -1081,9 +1062,8 @@ alarms_each = 17.2 / 11.2
 # ## Take away
 #
 # - Value, mask and time since: a recurrent net that is given all three reads a stay with gaps as it is.
-# - Features made with clinical sense, and boosting, are hard to beat on thousands of stays. A stack takes the best
-#   of both,
-#   and says so only with a paired interval.
+# - Features made with clinical sense, and boosting, are hard to beat on thousands of stays. A stack takes the best of
+#   both, and says so only with a paired interval.
 # - What earlier stays tell is worth a feature or two. Split by patient, or the model learns the patients by heart.
 # - A risk is worth what it changes: alarms for each true one, net benefit, for whom, and how early.
 
@@ -1098,12 +1078,10 @@ say(f"Death in hospital, on {source}: stack {aurocs['stack of all']}; boosting {
 # **References**
 #
 # - Silva I, Moody G, Scott DJ, Celi LA, Mark RG. Predicting in-hospital mortality of ICU patients: the
-#   PhysioNet/Computing in
-#   Cardiology challenge 2012. Computing in Cardiology 39:245-248, 2012.
+#   PhysioNet/Computing in Cardiology challenge 2012. Computing in Cardiology 39:245-248, 2012.
 #   [PMC3965265](https://www.ncbi.nlm.nih.gov/pmc/articles/PMC3965265/)
-# - Che Z, Purushotham S, Cho K, Sontag D, Liu Y. Recurrent neural networks for multivariate time series with
-#   missing values.
-#   Sci Rep 8:6085, 2018. [doi:10.1038/s41598-018-24271-9](https://doi.org/10.1038/s41598-018-24271-9)
+# - Che Z, Purushotham S, Cho K, Sontag D, Liu Y. Recurrent neural networks for multivariate time series with missing
+#   values. Sci Rep 8:6085, 2018. [doi:10.1038/s41598-018-24271-9](https://doi.org/10.1038/s41598-018-24271-9)
 # - Cho K, van Merrienboer B, Gulcehre C et al. Learning phrase representations using RNN encoder-decoder. EMNLP 2014.
 #   [doi:10.3115/v1/D14-1179](https://doi.org/10.3115/v1/D14-1179) (the GRU)
 # - Le Gall JR, Loirat P, Alperovitch A et al. A simplified acute physiology score for ICU patients. Crit Care Med
@@ -1116,8 +1094,7 @@ say(f"Death in hospital, on {source}: stack {aurocs['stack of all']}; boosting {
 # - Ishwaran H, Kogalur UB, Blackstone EH, Lauer MS. Random survival forests. Ann Appl Stat 2:841-860, 2008.
 #   [doi:10.1214/08-AOAS169](https://doi.org/10.1214/08-AOAS169)
 # - Graf E, Schmoor C, Sauerbrei W, Schumacher M. Assessment and comparison of prognostic classification schemes for
-#   survival
-#   data. Stat Med 18:2529-2545, 1999.
+#   survival data. Stat Med 18:2529-2545, 1999.
 #   doi:10.1002/(SICI)1097-0258(19990915/30)18:17/18&lt;2529::AID-SIM274&gt;3.0.CO;2-5
 # - Hosmer DW, Lemeshow S, May S. Applied survival analysis. Wiley, 2008.
 #   [doi:10.1002/9780470258019](https://doi.org/10.1002/9780470258019) (WHAS500)
