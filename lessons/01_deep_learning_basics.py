@@ -106,6 +106,8 @@ say(f"On validation patients the network's AUROC is "
 # AUROC is the chance that a randomly chosen ill patient gets a higher risk than a randomly chosen well one:
 # 0.5 is a coin, 1 is perfect. The interval says how far the figure would move with other patients.
 #
+# (In the table, `train_loss` is a running mean, so it lags behind; `valid_loss` is that of the moment.)
+#
 # The rest of the lesson takes this result apart: what is a node, how does it learn, does it beat something
 # simpler, and when does it fail?
 
@@ -306,13 +308,14 @@ points = np.array([[one_point(n, draw) for draw in range(draws)] for n in sizes]
 spread = np.stack([points.mean(axis=1), points.min(axis=1), points.max(axis=1)], axis=-1)
 means = {name: [evaluate.Estimate(*three) for three in spread[:, j]]
          for j, name in enumerate(["training patients", "validation patients"])}
-plots.curves(sizes, means, "training patients", "AUROC", f"Learning curve of the network (bands: all {draws} draws)", log_x=True)
+plots.curves(sizes, means, "training patients", "AUROC",
+             f"Learning curve of the network (bands: all {draws} draws)", log_x=True)
 
 # %% [markdown]
 # ## The claim, measured
 #
-# Does the network beat logistic regression? The baseline gets the same care: its strength of
-# regularisation is chosen on validation patients.
+# Does the network beat logistic regression? The baseline gets the same care. *Regularisation* pulls weights towards
+# 0; how hard it pulls is chosen on validation patients.
 
 # %%
 def best_logistic(X, y):

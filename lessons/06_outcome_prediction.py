@@ -291,7 +291,7 @@ say(f"Each stay is now a row of **{X.shape[1]}** numbers.")
 
 # %% [markdown]
 # On these rows we train logistic regression, *gradient boosting* (many small trees, each mending the errors of those
-# before), a *support vector machine*, and a plain network that sees the same rows.
+# before) and a *support vector machine*.
 
 # %%
 table, trees = X.to_numpy(), 100 if effort == "demo" else 170
@@ -359,7 +359,7 @@ elif test_on == "cv":
 else:
     splits = [(np.flatnonzero(~late), np.flatnonzero(late))]
 tested = np.concatenate([test for _, test in splits])
-say(f"**{len(splits)}** split(s), **{len(tested):,}** test stays in all, {y[tested].sum():,} deaths among them; "
+say(f"Splits: **{len(splits)}**. Test stays in all: **{len(tested):,}**, {y[tested].sum():,} deaths among them; "
     f"inside each, {inner} copies of each of {len(MODELS)} models.")
 
 # %%
@@ -440,7 +440,7 @@ record("net_auroc", aurocs[net])
 # %%
 PAIRS = [(net, "logistic regression"), (net, "boosting"), ("stack of all", "boosting")]
 gaps = {f"{a} less {b}": evaluate.compare(evaluate.auroc, truth, risk[a], risk[b], patient) for a, b in PAIRS}
-plots.estimates(gaps, "difference in AUROC", "Deep against simple, on the same stays", reference=0)
+plots.estimates(gaps, "difference in AUROC", f"Deep against simple, on the same stays\n{source}", reference=0)
 
 # %%
 def verdict(gap):
@@ -470,7 +470,7 @@ there = {name: np.isfinite(score[tested]) for name, score in bedside.items()}
 ranked = {name: evaluate.interval(evaluate.auroc, truth[here], bedside[name][tested][here], patient[here])
           for name, here in there.items()}
 plots.estimates(ranked | {name: aurocs[name] for name in ("logistic regression", "stack of all")}, "AUROC",
-                "Severity scores and models")
+                f"Severity scores and models: {source}")
 
 # %% [markdown]
 # ## What is a risk worth on the ward?
@@ -481,7 +481,7 @@ plots.estimates(ranked | {name: aurocs[name] for name in ("logistic regression",
 
 # %%
 three = {name: risk[name] for name in ("stack of all", "boosting", net)}
-plots.calibration(truth, three, "Predicted risk and observed deaths")
+plots.calibration(truth, three, f"Predicted risk and observed deaths\n{source}")
 record("ece", evaluate.interval(evaluate.ece, truth, risk["stack of all"], patient))
 
 # %% [markdown]
@@ -498,7 +498,7 @@ def alarms_per_true(y, margin, w=None):
 
 four_fifths = partial(evaluate.threshold_for, sensitivity=0.8)
 alarms = {name: evaluate.interval(alarms_per_true, truth, margins(name, four_fifths), patient) for name in risk}
-plots.estimates(alarms, "alarms for each true alarm", "At a threshold that found 80 % of deaths in training")
+plots.estimates(alarms, "alarms for each true alarm", f"At a threshold that found 80 % of deaths in training\n{source}")
 
 # %%
 reached = evaluate.interval(evaluate.sensitivity, truth, margins("stack of all", four_fifths), patient, threshold=0)
@@ -518,7 +518,7 @@ benefit = {name: [evaluate.net_benefit(truth, p, threshold=t) for t in limits] f
 all_treated = [evaluate.net_benefit(truth, np.ones(len(truth)), threshold=t) for t in limits]
 benefit["treat everybody (drawn down to -0.05)"] = np.maximum(all_treated, -0.05)
 plots.curves(limits, benefit, "threshold (risk at which one would act)", "net benefit (true alarms for each patient)",
-             "Decision curve", reference=(0, "treat nobody"))
+             f"Decision curve: {source}", reference=(0, "treat nobody"))
 
 # %% [markdown]
 # ### For whom does it work?
@@ -528,7 +528,7 @@ plots.curves(limits, benefit, "threshold (risk at which one would act)", "net be
 # %%
 about = data.static.iloc[tested]
 groups = {"age": pd.cut(about["Age"], [0, 50, 65, 80, 200], right=False,
-                        labels=["under 50", "50 to 64", "65 to 79", "80 and over"]).astype(str),
+                        labels=["0 to 49", "50 to 64", "65 to 79", "80 and over"]).astype(str),
           "sex": about["Gender"].map({0: "female", 1: "male"}).fillna("unknown"),
           "unit": about["ICUType"].map({1: "coronary", 2: "heart surgery", 3: "medical", 4: "surgical"}
                                        ).fillna("unknown")}
@@ -539,7 +539,7 @@ whom.round(3)
 # %%
 rows = {f"{kind}: {group} ({row.positive:.0f} of {row.n:.0f} died)": evaluate.Estimate(row.value, row.low, row.high)
         for (kind, group), row in whom.iterrows() if row.positive > 1}
-plots.estimates(rows, "AUROC of the stack", "For whom does it work?")
+plots.estimates(rows, "AUROC of the stack", f"For whom does it work? {source}")
 
 # %% [markdown]
 # ### How early?
@@ -558,7 +558,7 @@ for h in tqdm(early, desc="hours", leave=False):
 
 # %%
 both = {"AUROC": [e[0] for e in known_by.values()], "average precision": [e[1] for e in known_by.values()]}
-plots.curves(early, both, "hours since admission", "value (no unit)", "Boosting, from the first hours alone")
+plots.curves(early, both, "hours since admission", "value (no unit)", f"Boosting, from the first hours alone\n{source}")
 
 # %% [markdown]
 # Careful: the challenge took only patients who stayed for 48 hours (Silva et al. 2012). A real warning at hour 6 would
@@ -856,13 +856,13 @@ marks = {name: np.array(pairs) for name, pairs in marks.items()}
 
 # %%
 c_index = {name: evaluate.mean_interval(pairs[:, 0]) for name, pairs in marks.items()}
-plots.estimates(c_index, "C-index", f"Survival after a heart attack: {repeats} x 5 folds")
+plots.estimates(c_index, "C-index", f"Survival after a heart attack (500 real people): {repeats} x 5 folds")
 record("c_index", c_index["small network"])
 record("c_index_baseline", c_index["Cox"])
 
 # %%
 brier = {name: evaluate.mean_interval(pairs[:, 1]) for name, pairs in marks.items()}
-plots.estimates(brier, "integrated Brier score (lower is better)", "How good are the curves?")
+plots.estimates(brier, "integrated Brier score (lower is better)", "How good are the curves of survival? (500 real people)")
 survival_gap = evaluate.mean_interval(marks["small network"][:, 0] - marks["Cox"][:, 0])
 say(f"The network's C-index less Cox's, on the same folds: **{survival_gap}**: {verdict(survival_gap)}. "
     "Folds share patients, so this interval is a little too narrow.")
@@ -898,7 +898,7 @@ trusted = boosting(fit_rows)
 wards = {"as it is": on_another_ward(lambda v: v), "half as many measurements": on_another_ward(fewer),
          "creatinine in µmol/L": on_another_ward(other_unit)}
 plots.estimates({name: evaluate.interval(evaluate.auroc, y[watched], p, who[watched]) for name, p in wards.items()},
-                "AUROC (validation stays)", "The same model on another ward")
+                "AUROC (validation stays)", f"The same model on another ward: {source}")
 
 # %%
 said = "; ".join(f"{name}: **{p.mean():.3f}**" for name, p in wards.items())

@@ -88,7 +88,7 @@ def estimates(rows, xlabel, title, reference=None):
     for k, (name, e) in enumerate(rows.items()):
         ax.plot([e.low, e.high], [k, k], color=BLUE, lw=2)
         ax.plot(e.value, k, "o", color=BLUE)
-        ax.annotate(f"{e.value:z.{3 if abs(e.value) < 100 else 1}f}", (e.value, k), (0, 6), textcoords="offset points",
+        ax.annotate(f"{e.value:z.{3 if abs(e.value) < 10 else 1}f}", (e.value, k), (0, 6), textcoords="offset points",
                     ha="center", fontsize=9, bbox={"fc": "white", "ec": "none", "pad": 0.3})
     if reference is not None:
         ax.axvline(reference, color=GREY, lw=1, ls="--")
