@@ -152,12 +152,12 @@ def marked(at, classes, fs):
 def show_strips(items, heading, unit):
     """Show strips in three columns, with the scale and the legend in words."""
     high = np.median([np.ptp(signal) for _, _, signal, _ in items])
-    fig = gallery(strip, items, f"{heading}, about {high:.2g} {unit} from lowest to highest", columns=3, height=0.95)
+    fig = gallery(strip, items, f"{heading}, about {high:.3g} {unit} from lowest to highest", columns=3, height=0.95)
     used = [c for c in SYMBOLS if any(len(marks.get(c, ())) for _, _, _, marks in items)]
     if used:
         dots = [plt.Line2D([], [], marker="o", ls="", color=SYMBOLS[c], label=f"{c} beat") for c in used]
         fig.legend(handles=dots, loc="outside lower center", ncols=3, fontsize=10)
-    plots.show(fig, f"{heading}. {len(items)} strips, typically {high:.2g} {unit} from lowest to highest: "
+    plots.show(fig, f"{heading}. {len(items)} strips, typically {high:.3g} {unit} from lowest to highest: "
                     + ", ".join(title for title, *_ in items) + ".")
 
 

@@ -48,13 +48,13 @@ def show(fig, alt):
 
 def png(fig):
     """Draw a figure as PNG, in 256 colours where nobody would see the difference: a third of the size."""
-    from PIL import Image, ImageChops, ImageStat
+    from PIL import Image, ImageChops
 
     fig.savefig(drawn := io.BytesIO(), format="png")
     full = Image.open(drawn).convert("RGB")
-    few = full.quantize(256, dither=Image.Dither.NONE)
-    off = ImageStat.Stat(ImageChops.difference(full, few.convert("RGB"))).mean  # of 255, by colour
-    (few if max(off) < 0.2 else full).save(small := io.BytesIO(), "PNG", optimize=True)
+    few = full.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    off = max(most for _, most in ImageChops.difference(full, few.convert("RGB")).getextrema())  # of 255
+    (few if off <= 8 else full).save(small := io.BytesIO(), "PNG", optimize=True)
     return small.getvalue()
 
 
