@@ -38,8 +38,8 @@ plots.use_style()
 
 # %% [markdown]
 # The other lessons use simulated patients by default, so that they run without a network and the truth is known. This
-# page lets you look at these patients, and says how far to trust them. To put real ones beside them:
-# `medkit run 0 -p dataset=pneumoniamnist,mitdb,eegmat,challenge-2012` (any of the four; what is missing is fetched).
+# page lets you look at these patients, and says how far to trust them. To put real ones beside them: `medkit run 0 -p
+# dataset=pneumoniamnist,mitdb,eegmat,challenge-2012` (any of the four; what is missing is fetched).
 
 # %% tags=["parameters", "context"]
 dataset: str = "virtual-hospital"  # or real sets beside it, with commas: pneumoniamnist, mitdb, eegmat, challenge-2012
@@ -81,7 +81,7 @@ def outlined(ax, film):
     for name, mask in zip(film.findings, film.masks[0]):
         if mask.any() and name in there:
             ax.contour(mask, [0.5], colors=COLOURS[name], linewidths=1.2)
-    ax.set_title("\n".join(there) or "no finding", fontsize=7, loc="center")
+    ax.set_title("\n".join(there) or "no finding", fontsize=8, loc="center")
 
 
 def gallery(draw, items, heading, columns=6, height=1.95):
@@ -97,7 +97,7 @@ def gallery(draw, items, heading, columns=6, height=1.95):
 
 
 # %%
-fig = gallery(outlined, films, "Simulated chest X-rays", height=2.05)
+fig = gallery(outlined, films, "Simulated chest X-rays", height=2.1)
 handles = [plt.Line2D([], [], color=c, label=name) for name, c in COLOURS.items()]
 fig.legend(handles=handles, loc="outside lower center", ncols=5, fontsize=10)
 named = "; ".join(" and ".join(n for n in f.findings if f.labels[n][0]) or "no finding" for f in films)
@@ -141,7 +141,7 @@ def strip(ax, item):
     ax.plot(t, signal, color=plots.BLUE, lw=0.6)
     for name, at in marks.items():
         ax.plot(at, np.full(len(at), signal.max()), "o", ms=4, color=SYMBOLS[name])
-    ax.set_title(title, fontsize=8)
+    ax.set_title(title, fontsize=9)
 
 
 def marked(at, classes, fs):
@@ -152,12 +152,12 @@ def marked(at, classes, fs):
 def show_strips(items, heading, unit):
     """Show strips in three columns, with the scale and the legend in words."""
     high = np.median([np.ptp(signal) for _, _, signal, _ in items])
-    fig = gallery(strip, items, heading, columns=3, height=0.95)
+    fig = gallery(strip, items, f"{heading}, about {high:.3g} {unit} from lowest to highest", columns=3, height=0.95)
     used = [c for c in SYMBOLS if any(len(marks.get(c, ())) for _, _, _, marks in items)]
     if used:
         dots = [plt.Line2D([], [], marker="o", ls="", color=SYMBOLS[c], label=f"{c} beat") for c in used]
         fig.legend(handles=dots, loc="outside lower center", ncols=3, fontsize=10)
-    plots.show(fig, f"{heading}. {len(items)} strips, typically {high:.2g} {unit} from lowest to highest: "
+    plots.show(fig, f"{heading}. {len(items)} strips, typically {high:.3g} {unit} from lowest to highest: "
                     + ", ".join(title for title, *_ in items) + ".")
 
 
@@ -249,7 +249,7 @@ def ward_chart(ax, item):
     for name, colour in WARD.items():
         ax.plot(10 * values[name] if name == "Lactate" else values[name], ".-", ms=3, lw=0.6, color=colour)
     ax.set_ylim(0, 180)
-    ax.set_title(title, fontsize=8)
+    ax.set_title(title, fontsize=9)
 
 
 def show_stays(items, heading):
@@ -257,7 +257,7 @@ def show_stays(items, heading):
     fig = gallery(ward_chart, items, heading, height=1.5)
     for ax in fig.axes:
         ax.axis("on")
-        ax.tick_params(labelsize=7)
+        ax.tick_params(labelsize=8)
     labels = ["heart rate (1/min)", "mean arterial pressure (mmHg)", "lactate (0.1 mmol/L)"]
     lines = [plt.Line2D([], [], color=c, label=label) for c, label in zip(WARD.values(), labels)]
     fig.legend(handles=lines, loc="outside lower center", ncols=3, fontsize=10)
@@ -343,7 +343,7 @@ say(f"Shadow and BNP of the same patient: rank correlation **{seen}**.")
 # models were trained on simulated patients alone, and then tested on real ones. The commands `benchmarks/realism_*.py`
 # did that, over three seeds, and wrote down what came out.
 #
-# One reserve: the models had not seen these patients, but the makers of the simulator had seen some of their kind. How
+# One caution: the models had not seen these patients, but the makers of the simulator had seen some of their kind. How
 # ill children's films look was set by the training images of PneumoniaMNIST, levels of the stays by the same 4,000
 # patients, rhythms by other records of MIT-BIH, and its test records were looked at four times. So the figures are on
 # the kind side. `benchmarks/NOTES.md` lists each look.
@@ -353,7 +353,8 @@ found = lessons.measured("realism")
 table = pd.DataFrame(found)
 aims = table["aim"].notna()
 table["aim reached"] = np.select([~aims, table["value"] >= table["aim"]], ["no aim was set", "yes"], "no")
-table[["figure", "data", "value", "low", "high", "aim", "aim reached", "trained on real", "told apart"]].round(3)
+seen = table[["figure", "data", "value", "low", "high", "aim", "aim reached", "trained on real", "told apart"]]
+seen.map(lambda v: f"{v:.3f}" if isinstance(v, float) else v).replace("nan", "")
 
 # %% [markdown]
 # *value* is the mean over three seeds of a model that learned from simulated patients; *low* and *high* are its 95 %

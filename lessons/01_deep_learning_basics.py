@@ -106,6 +106,8 @@ say(f"On validation patients the network's AUROC is "
 # AUROC is the chance that a randomly chosen ill patient gets a higher risk than a randomly chosen well one:
 # 0.5 is a coin, 1 is perfect. The interval says how far the figure would move with other patients.
 #
+# (In the table, `train_loss` is a running mean, so it lags behind; `valid_loss` is that of the moment.)
+#
 # The rest of the lesson takes this result apart: what is a node, how does it learn, does it beat something
 # simpler, and when does it fail?
 
@@ -258,12 +260,15 @@ dls = training.array_loaders(everybody, everybody, len(y_t), device=torch.device
 learn_sgd = training.learner(dls, same_start(), loss_of, opt_func=SGD)
 with learn_sgd.no_bar(), learn_sgd.no_logging():
     learn_sgd.fit(steps, lr, wd=0)
-losses["fastai"] = [float(v) for v in learn_sgd.recorder.losses]
+first = float(learn_sgd.recorder.losses[0])  # the later ones there are a running mean
+after = [valid_loss for _, valid_loss in learn_sgd.recorder.values]  # after each step, on the same patients
+losses["fastai"] = [first, *after[:-1]]
 
 # %%
 frame = pd.DataFrame(losses)
 largest = (frame.max(axis=1) - frame.min(axis=1)).max()
-say(f"The four spellings walk the same path: over {steps} steps their losses differ by at most **{largest:.1e}**.")
+say(f"The four spellings walk the same path: over {steps} steps their losses differ by at most **{largest:.0e}** nats.")
+record("spellings_gap", largest, unit="nats")
 frame.iloc[[0, 1, 5, 19]].round(6)
 
 # %% [markdown]
@@ -277,7 +282,7 @@ frame.iloc[[0, 1, 5, 19]].round(6)
 few = np.random.default_rng(seed).permutation(len(y["train"]))[:40]
 crammed = train(X["train"][few], y["train"][few], X["valid"], y["valid"], epochs=60, n_hidden=256)
 path = np.array(crammed.recorder.values)
-plots.curves(range(1, 61), {"the 40 training patients": path[:, 0], "validation patients": path[:, 1]},
+plots.curves(range(1, 61), {"the 40 training patients (running mean)": path[:, 0], "validation patients": path[:, 1]},
              "epoch (pass over the training patients)", "cross-entropy (nats)", "A large network on few patients")
 
 # %% [markdown]
@@ -302,15 +307,17 @@ def one_point(n, draw):
 points = np.array([[one_point(n, draw) for draw in range(draws)] for n in sizes])
 
 # %%
-means = {name: [evaluate.mean_interval(points[k, :, j]) for k in range(len(sizes))]
+spread = np.stack([points.mean(axis=1), points.min(axis=1), points.max(axis=1)], axis=-1)
+means = {name: [evaluate.Estimate(*three) for three in spread[:, j]]
          for j, name in enumerate(["training patients", "validation patients"])}
-plots.curves(sizes, means, "training patients", "AUROC", "Learning curve of the network (bands: 95 % over draws)", log_x=True)
+plots.curves(sizes, means, "training patients", "AUROC",
+             f"Learning curve of the network (bands: all {draws} draws)", log_x=True)
 
 # %% [markdown]
 # ## The claim, measured
 #
-# Does the network beat logistic regression? The baseline gets the same care: its strength of
-# regularisation is chosen on validation patients.
+# Does the network beat logistic regression? The baseline gets the same care. *Regularisation* pulls weights towards
+# 0; how hard it pulls is chosen on validation patients.
 
 # %%
 def best_logistic(X, y):

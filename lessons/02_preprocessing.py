@@ -198,9 +198,9 @@ print(f"{export.duplicated().sum()} row stands twice; {len(export.drop_duplicate
 # %%
 levels = SeriesFeatures(names, LEVELS)
 measured = [clean(), levels, median()]  # sums up what was measured; the median for those never measured
-risks["of the measured"] = held_out(*measured, StandardScaler())
-scaling = {"standard, against none": gain(risks["of the measured"], held_out(*measured)),
-           "robust, against standard": gain(held_out(*measured, RobustScaler()), risks["of the measured"])}
+risks["measured alone"] = held_out(*measured, StandardScaler())
+scaling = {"standard, against none": gain(risks["measured alone"], held_out(*measured)),
+           "robust, against standard": gain(held_out(*measured, RobustScaler()), risks["measured alone"])}
 plots.estimates(scaling, "gain in AUROC (paired)", f"Scaling: {source}", reference=0)
 
 # %%
@@ -216,8 +216,8 @@ say(f"The largest scaled value is {by_standard:,.0f} with standard scaling, **{b
 #
 # Why is a cell empty? Statisticians tell apart *missing completely at random* (a tube was dropped), *at random* (what
 # we see explains it), and *not at random* (the value itself decides: nobody measures what looks normal). Every
-# imputation
-# leans on one of the first two. In the virtual hospital each gap has its reason, and we know the value behind it.
+# imputation leans on one of the first two. In the virtual hospital each gap has its reason, and we know the value
+# behind it.
 
 # %%
 def fillers():
@@ -288,8 +288,8 @@ else:
         "virtual hospital it can: run the lesson there.")
 
 # %% [markdown]
-# By variable: a table of some of them, the widest spread of errors first. Where carrying forward is good, a variable is
-# slow; where nothing beats 1, nobody could have known.
+# The same by variable, for the twelve on which the ways differ most. Where carrying forward is good, a variable changes
+# slowly. Where nothing beats 1, nobody could have known.
 
 # %%
 def by_variable(squared):
@@ -323,7 +323,7 @@ if simulated and dataset == stays.HOSPITAL:
 ways = {"carried forward": ForwardFill(), "zeros": zeros(), "median": HourByHour(median())}
 for name, filler in ways.items():
     risks[name] = held_out(clean(), filler, levels, StandardScaler())
-filling = {name: gain(risks[name], risks["median"]) for name in ("of the measured", "carried forward", "zeros")}
+filling = {name: gain(risks[name], risks["median"]) for name in ("measured alone", "carried forward", "zeros")}
 plots.estimates(filling, "gain in AUROC over the median in each hour", f"Filling: {source}", reference=0)
 
 # %%
@@ -341,11 +341,11 @@ say(f"Better than the median, beyond chance: **{', '.join(better) or 'none'}**. 
 both = SeriesFeatures(names, LEVELS + SIGNS)
 risks["with mask"] = held_out(clean(), both, median(), StandardScaler())
 risks["mask alone"] = held_out(SeriesFeatures(names, SIGNS), StandardScaler())
-mask_gain = gain(risks["with mask"], risks["of the measured"])
+mask_gain = gain(risks["with mask"], risks["measured alone"])
 alone = evaluate.interval(evaluate.auroc, y[learning], risks["mask alone"])
 record("gain_mask", mask_gain)
 record("mask_alone_auroc", alone)
-record("gain_imputation", filling["of the measured"])
+record("gain_imputation", filling["measured alone"])
 
 # %%
 def verdict(found, what):
@@ -368,8 +368,7 @@ say(f"From the mask *alone*, without one measured value, the model reaches an AU
 # - a *filter* looks at one feature at a time (*mutual information*: how much it tells of the outcome);
 # - an *L1 penalty* makes a model put most weights at exactly 0;
 # - *stability selection* asks the L1 model again and again on random halves of the patients, and keeps what is chosen
-#   in
-#   most of them.
+#   in most of them.
 #
 # To see how easily each is fooled, we add 200 features of pure chance.
 
@@ -404,9 +403,8 @@ for name, label in {"L1 penalty": "noise_kept_l1", "stability selection": "noise
 # ### Selecting on everybody
 #
 # A study has few patients and thousands of features (genes, say). Somebody picks the 20 best features *on all
-# patients*,
-# then cross-validates the model with care. The choice has already seen the held-out patients. We do it wrong and right,
-# and ask the many patients who were left aside who told the truth.
+# patients*, then cross-validates the model with care. The choice has already seen the held-out patients. We do it wrong
+# and right, and ask the many patients who were left aside who told the truth.
 
 # %%
 table_all = make_pipeline(clean(), SeriesFeatures(names, ("last", "mean")), median(), StandardScaler())
@@ -450,8 +448,7 @@ say(f"With {sizes[at]} patients the wrong way promises an AUROC of {told[at, :, 
 # ### Scaling on everybody
 #
 # The same mistake with the scaler: mean and standard deviation of *all* patients, the held-out ones included. It is
-# wrong
-# all the same, but what is it worth?
+# wrong all the same, but what is it worth?
 
 # %%
 unscaled = make_pipeline(clean(), SeriesFeatures(names, ("last", "mean")), median()).fit_transform(raw[learning])
@@ -586,8 +583,7 @@ plots.show(fig, "Four seconds of a simulated ECG: as recorded with wander and hu
 
 # %% [markdown]
 # *Resampling* brings recordings to one rate. Half the samples cannot hold half of the frequencies: those must be
-# filtered
-# away first, or they come back disguised (*aliasing*). Taking every fifth sample forgets that.
+# filtered away first, or they come back disguised (*aliasing*). Taking every fifth sample forgets that.
 
 # %%
 fifty = 50
@@ -614,7 +610,7 @@ say(f"From {fs} to {fifty} samples a second: error {away(slow):.4f} mV when resa
 # %%
 risks["cleaned"] = held_out(clean(), *careless)
 risks["scaled"], risks["selected"] = risks["zeros"], risks["careful"]
-rungs = ["careless", "cleaned", "scaled", "of the measured", "with mask", "selected"]
+rungs = ["careless", "cleaned", "scaled", "measured alone", "with mask", "selected"]
 words = ["clean", "scale", "fill", "add the mask", "select features"]
 ladder = {word: gain(risks[b], risks[a]) for word, a, b in zip(words, rungs, rungs[1:])}
 plots.estimates(ladder, "gain in AUROC over the step before (paired)", f"What each step adds: {source}", reference=0)
@@ -669,6 +665,10 @@ plots.estimates(figures, "value (no unit)", f"Careful pipeline on test patients,
 plots.calibration(truth, {"careful": tested["careful"], "careless": tested["careless"]},
                   f"Does a risk of 30 % mean 30 in 100?\n{source}", bins=5)
 
+# %% [markdown]
+# For whom does it work? The AUROC of the careful pipeline by sex and by age. With few deaths (`positive`) the interval
+# says little.
+
 # %%
 groups = data.groups.iloc[data.parts["test"]]
 pd.concat([evaluate.subgroups(evaluate.auroc, truth, tested["careful"], groups[by], seed=seed)
@@ -678,8 +678,7 @@ pd.concat([evaluate.subgroups(evaluate.auroc, truth, tested["careful"], groups[b
 # ## Where it fails
 #
 # The mask is a sign of the *staff*, not only of the patient. Suppose that another ward measures half as often, for
-# reasons
-# of staffing. Not one patient is healthier. We drop half of the measurements of validation patients at random.
+# reasons of staffing. Not one patient is healthier. We drop half of the measurements of validation patients at random.
 
 # %%
 thinned = raw.copy()
@@ -813,9 +812,8 @@ def honest(X, y):
     return make_pipeline(SelectKBest(f_classif, k=10), LogisticRegression()).fit(X, y).predict_proba(X)[:, 1]
 
 # %% [markdown] tags=["exercise"]
-# **Exercise 4.** Write a window: HU at or below `centre - width / 2` become 0, at or above `centre + width / 2`
-# become 1,
-# in between they rise in a straight line.
+# **Exercise 4.** Write a window: HU at or below `centre - width / 2` become 0, at or above `centre + width / 2` become
+# 1, in between they rise in a straight line.
 
 # %% tags=["exercise", "context"]
 exercise_4 = Exercise("2.4", hint="Subtract the lower end, divide by the width, and np.clip the result to 0 and 1.")
@@ -879,14 +877,12 @@ def show_window(hu, centre, width):
 #
 # ## References
 #
-# - Silva I et al. Predicting in-hospital mortality of ICU patients: the PhysioNet/Computing in Cardiology Challenge
-#   2012.
-#   Comput Cardiol 2012;39:245-248.
+# - Silva I et al. Predicting in-hospital mortality of ICU patients: the PhysioNet/Computing in Cardiology
+#   Challenge 2012. Comput Cardiol 2012;39:245-248.
 # - Che Z et al. Recurrent neural networks for multivariate time series with missing values. Sci Rep 2018;8:6085.
 #   [doi.org/10.1038/s41598-018-24271-9](https://doi.org/10.1038/s41598-018-24271-9)
 # - van Buuren S, Groothuis-Oudshoorn K. mice: multivariate imputation by chained equations in R. J Stat Softw
-#   2011;45(3).
-#   [doi.org/10.18637/jss.v045.i03](https://doi.org/10.18637/jss.v045.i03)
+#   2011;45(3). [doi.org/10.18637/jss.v045.i03](https://doi.org/10.18637/jss.v045.i03)
 # - Meinshausen N, Bühlmann P. Stability selection. J R Stat Soc B 2010;72:417-473.
 #   [doi.org/10.1111/j.1467-9868.2010.00740.x](https://doi.org/10.1111/j.1467-9868.2010.00740.x)
 # - Ambroise C, McLachlan GJ. Selection bias in gene extraction on the basis of microarray gene-expression data. PNAS

@@ -148,7 +148,7 @@ maps = [nn.functional.conv2d(xray, torch.tensor(w).float()[None, None])[0, 0].nu
         for w in windows.values()]
 scaled = [255 * (m - m.min()) / (np.ptp(m) + 1e-9) for m in maps]
 plots.image_grid([xray[0, 0].numpy(), *scaled], ["image", *windows], columns=4,
-                 heading="One X-ray, three windows")
+                 heading=f"One X-ray, three windows: {data.name}")
 
 # %% [markdown]
 # Layers of convolutions stack up: edges make ribs, ribs and texture make a lung. Between them, *pooling* keeps
@@ -165,7 +165,7 @@ X = {part: to_tensor(stack) for part, stack in data.X.items()}
 y = data.y
 changed = Augment(seed=seed)(X["train"][shown[:1]].repeat(6, 1, 1, 1))
 plots.image_grid((255 * changed.clamp(0, 1)).permute(0, 2, 3, 1).numpy(), ["changed"] * 6,
-                 heading="One image, augmented six times")
+                 heading=f"One image, augmented six times: {data.name}")
 
 # %%
 epochs, width, members = (16, 16, 1) if effort == "demo" else (30, 32, 3)
@@ -263,7 +263,7 @@ if which != "none":
 means = {name: [evaluate.mean_interval(row) for row in rows] for name, rows in scores.items()}
 network = "small CNN" if which == "hospital" else arch
 plots.curves(labels, means, "labelled training images", "test AUROC",
-             f"{network}: what pre-training is worth (bands: 95 % over draws)", log_x=True)
+             f"{network}: what pre-training is worth (bands: 95 % over draws)\n{data.name}", log_x=True)
 
 # %%
 gains = {}
@@ -271,7 +271,7 @@ if which != "none":
     paired = scores["pre-trained"] - scores["from scratch"]
     gains = {n: evaluate.mean_interval(row) for n, row in zip(labels, paired)}
     plots.estimates({f"{n:,} labels": g for n, g in gains.items()}, "gain in test AUROC",
-                    "Pre-trained less from scratch", reference=0)
+                    f"Pre-trained less from scratch: {data.name}", reference=0)
 record("gain_pretrained_25", gains.get(labels[0], "not measured"))
 record("gain_pretrained_all", gains.get(labels[-1], "not measured"))
 
@@ -291,15 +291,16 @@ say(f"Pre-training ({which} weights, {seen_side} pixels a side): {lines}." if ga
 # %% [markdown]
 # ### On real children, with both kinds of weights
 #
-# A run measures the weights that it finds, on the images that you chose. The command `benchmarks/label_efficiency.py` did
-# the same on PneumoniaMNIST (real children) for both kinds, with five draws at each number of labels, and wrote it down.
+# A run measures the weights that it finds, on the images that you chose. The command `benchmarks/label_efficiency.py`
+# did the same on PneumoniaMNIST (real children) for both kinds, with five draws at each number of labels, and wrote it
+# down.
 
 # %%
 rows_real = lessons.measured("label_efficiency")
 kinds = {kind: [r for r in rows_real if r["weights"] == kind] for kind in ("hospital", "imagenet")}
 worth = {f"{kind} weights": [evaluate.Estimate(*r["gain"]) for r in rows] for kind, rows in kinds.items()}
 plots.curves([r["labels"] for r in kinds["hospital"]], worth, "labelled training images", "gain in test AUROC",
-             "PneumoniaMNIST: pre-trained less from scratch", log_x=True, reference=(0, "no gain"))
+             "Real children (PneumoniaMNIST): pre-trained less from scratch", log_x=True, reference=(0, "no gain"))
 
 # %%
 for kind, rows in kinds.items():
@@ -313,7 +314,8 @@ for kind, rows in kinds.items():
 #   little of it is left. The same comparison at 224 pixels can end otherwise: try `size=224`.
 # - *Hospital* weights (a small network, shipped with medkit for those without a network) were learned from simulated
 #   X-rays. On simulated patients they start with an unfair advantage: they know this world. Only real patients can tell
-#   what they are worth, and PneumoniaMNIST not without reserve: its training images helped to set how simulated films look.
+#   what they are worth, and PneumoniaMNIST not without reserve: its training images helped to set how simulated films
+#   look.
 # - Few draws make wide intervals. "We cannot tell" is then the right answer; `effort=full` looks longer.
 
 # %% [markdown]
@@ -387,7 +389,7 @@ both = {"small network": chance, "baseline": simple}
 plots.discrimination(truth, both, f"'{positive}': {data.name}")
 
 # %%
-plots.calibration(truth, both, f"Risk of '{positive}': is it calibrated?")
+plots.calibration(truth, both, f"Risk of '{positive}': is it calibrated?\n{data.name}")
 
 # %% [markdown]
 # ### For whom does it work?
@@ -411,7 +413,7 @@ pd.concat({name: evaluate.subgroups(evaluate.auroc, truth, chance, column, who)
 # %%
 wrong = np.argsort(-np.abs(chance - truth))[:6]
 told = [f"{'is' if truth[i] else 'not'} {positive}\nrisk {chance[i]:.2f}" for i in wrong]
-plots.image_grid(data.X["test"][wrong], told, heading="Most sure, and wrong")
+plots.image_grid(data.X["test"][wrong], told, heading=f"Most sure, and wrong: {data.name}")
 
 # %% [markdown]
 # Second, another X-ray room. We change the test images as another scanner might, and ask the same network.
@@ -424,11 +426,11 @@ rooms = {"as it is": clean, "half the contrast": 0.5 * clean + 0.25,
          "noisy": (clean + 0.1 * noise).clamp(0, 1), "film inverted": 1 - clean}
 asked = {name: class_probabilities(fast[0], view) for name, view in rooms.items()}
 elsewhere = {name: evaluate.interval(macro_auroc, y["test"], p, who) for name, p in asked.items()}
-plots.estimates(elsewhere, "test AUROC", "The same network in other X-ray rooms", reference=0.5)
+plots.estimates(elsewhere, "test AUROC", f"The same network in other X-ray rooms: {data.name}", reference=0.5)
 
 # %% [markdown]
-# What augmentation has shown to the network, it stands. What it has never seen can ruin it, and nothing in its
-# answer tells you so.
+# The network stands what augmentation has shown it. What it has never seen can ruin it, and nothing in its answer
+# tells you so.
 
 # %% [markdown] tags=["exercise"]
 # ## Exercises
@@ -561,7 +563,7 @@ share = 47.5 / 1000
 #
 # <details><summary>What does a convolution compute at each place?</summary>How much the place looks like a small window
 # of weights: the sum of products.</details>
-# <details><summary>Why does `fine_tune` freeze the body first?</summary>The new head is random: its large first errors
+# <details><summary>Why does <code>fine_tune</code> freeze the body first?</summary>The new head is random: its large first errors
 # would spoil what the body has learned.</details>
 # <details><summary>Why may one mirror a photograph of a cat but not a chest X-ray?</summary>The heart lies on one side;
 # a mirrored chest is one that hardly exists.</details>

@@ -83,7 +83,7 @@ def draw_beats(rows, heading):
         ax.plot(start + span, data.windows[i, :, 0], color=plots.PALETTE[c % 6], lw=1.3)
         place = start + span[waveforms.BEFORE], data.windows[i, waveforms.BEFORE, 0]  # of the R peak
         ax.annotate(data.classes[c], place, (0, 6), textcoords="offset points", ha="center")
-    ax.set(xlabel="time (s)", ylabel=f"{data.leads[0]} (mV)", title=heading)
+    ax.set(xlabel="time (s)", ylabel=f"lead {data.leads[0]} (mV)", title=heading)
     ax.margins(y=0.15)
     plots.show(fig, f"{heading}: classes {' '.join(data.classes[data.y[i]] for i in rows)}")
 
@@ -151,8 +151,8 @@ context = np.concatenate([rhythm(at) for at in np.split(data.at, edges)])
 del short
 
 # %% [markdown]
-# Now the network. It sees the differences only: with 22 patients to learn from, whole beats teach it those patients'
-# hearts (that was tried, inside the training patients: `benchmarks/NOTES.md`). A small CNN turns each beat into 32
+# Now the network. It sees the differences only: on the 22 training patients of MIT-BIH, whole beats taught it those
+# patients' hearts (that was tried inside them: `benchmarks/NOTES.md`). A small CNN turns each beat into 32
 # numbers, the intervals are put beside them, and a recurrent network (next section) reads 32 consecutive beats,
 # forwards and backwards. Beats stand in their true order, and a run never crosses into another record.
 
@@ -258,8 +258,8 @@ print("nine steps by hand equal nn.GRU:", torch.allclose(h, cell(series)[0][-1],
 
 # %% [markdown]
 # The *long short-term memory* (LSTM) has three gates and a second memory; the plain RNN has no gate, and forgets fast.
-# *Bidirectional* means a second one that reads from the end: a beat is then judged with the pause after it in view. That
-# is fit for a recording that has ended, not for an alarm at the bedside.
+# *Bidirectional* means a second one that reads from the end: a beat is then judged with the pause after it in view.
+# That is fit for a recording that has ended, not for an alarm at the bedside.
 
 # %% tags=["nbval-check-output"]
 def size(net):
@@ -286,8 +286,8 @@ packed.batch_sizes.tolist()
 #
 # - the **GRU over beats**: CNN and intervals of each beat, then recurrence over consecutive beats;
 # - the **CNN of single beats**: the very same network, once, given runs of one beat, so that its memory is always empty;
-# - **boosted trees** on classical features: the intervals, and for P wave, QRS and T wave of each lead how much the beat
-#   resembles the record's median beat, how far it is from it, and how high and low it goes.
+# - **boosted trees** on classical features: the intervals, and for P wave, QRS and T wave of each lead how much the
+#   beat resembles the record's median beat, how far it is from it, and how high and low it goes.
 
 # %%
 p_cnn = predict(train(learned, 1, seed), tested, 1)
@@ -416,7 +416,7 @@ pd.concat([luck, luck.mean().to_frame("mean").T]).round(3)
 # %%
 gains = {f"less {rival}": judge(counted["GRU over beats"], counted[rival])["macro-F1 of N, S, V"]
          for rival in ("CNN of single beats", "boosted trees")}
-plots.estimates(gains, "difference in macro-F1", "GRU over beats: what it gains, same patients", reference=0)
+plots.estimates(gains, "difference in macro-F1", f"What the GRU over beats gains, same patients: {data.name}", reference=0)
 
 # %%
 def verdict(gain):
@@ -444,8 +444,8 @@ per_patient.head(6).rename_axis("patient")
 # ### The price of the usual leak
 #
 # Many papers report accuracies of 99 %: they shuffle *beats*, so that the same heart stands in training and test. Here
-# we let the trees learn from half of the test patients' beats, and ask both, the leaking and the honest, about the other
-# half. Both learn from equally many beats.
+# we let the trees learn from half of the test patients' beats, and ask both, the leaking and the honest, about the
+# other half. Both learn from equally many beats.
 
 # %%
 rng = np.random.default_rng(seed)
@@ -618,13 +618,13 @@ disturbed = {}
 for name, change in changes.items():
     guess = predict(networks[0], tested, run_length, change).argmax(1)
     disturbed[name] = judge(tables(tested, guess))["macro-F1 of N, S, V"]
-plots.estimates(disturbed, "macro-F1 of N, S, V", "The same network, other recorders")
+plots.estimates(disturbed, "macro-F1 of N, S, V", f"The same network, other recorders: {data.name}")
 
 # %% [markdown] tags=["exercise"]
 # ## Exercises
 #
-# **Exercise 1.** The heart of the GRU: from the old memory `h`, the proposal `n` and the gate `z`, compute the new memory.
-# Where the gate is 1 the old memory stays.
+# **Exercise 1.** The heart of the GRU: from the old memory `h`, the proposal `n` and the gate `z`, compute the new
+# memory. Where the gate is 1 the old memory stays.
 
 # %% tags=["exercise", "context"]
 exercise_1 = Exercise("4.1", hint="A weighted mean of n and h, with weights that add up to 1.")
@@ -779,9 +779,9 @@ def attend(scores, mask):
 #
 # - A recurrent network carries a gated memory along a series; bidirectional, packed, with attention if one label is
 #   wanted for the whole.
-# - Compare with a network without memory and with classical features, per class, on patients that neither has seen, with
-#   intervals that draw patients.
-# - A split that ignores patients flatters every model; six people cannot settle a question, and the interval says so.
+# - Compare with a network without memory and with classical features, per class, on patients that neither has seen,
+#   with intervals that draw patients.
+# - A split that ignores patients flatters every model; few people cannot settle a question, and the interval says so.
 
 # %%
 say(f"Here, {data.name}: macro-F1 {mine['macro-F1 of N, S, V']}, boosted trees "
@@ -797,8 +797,9 @@ say(f"Here, {data.name}: macro-F1 {mine['macro-F1 of N, S, V']}, boosted trees "
 #   [doi:10.1162/neco.1997.9.8.1735](https://doi.org/10.1162/neco.1997.9.8.1735)
 # - Moody GB, Mark RG. The impact of the MIT-BIH Arrhythmia Database. IEEE Eng Med Biol 20(3):45-50, 2001.
 #   [doi:10.1109/51.932724](https://doi.org/10.1109/51.932724)
-# - de Chazal P, O'Dwyer M, Reilly RB. Automatic classification of heartbeats using ECG morphology and heartbeat interval
-#   features. IEEE Trans Biomed Eng 51:1196-1206, 2004. [doi:10.1109/TBME.2004.827359](https://doi.org/10.1109/TBME.2004.827359)
+# - de Chazal P, O'Dwyer M, Reilly RB. Automatic classification of heartbeats using ECG morphology and heartbeat
+#   interval features. IEEE Trans Biomed Eng 51:1196-1206, 2004.
+#   [doi:10.1109/TBME.2004.827359](https://doi.org/10.1109/TBME.2004.827359)
 # - Mar T, Zaunseder S, Martinez JP et al. Optimization of ECG classification by means of feature selection. IEEE Trans
 #   Biomed Eng 58:2168-2177, 2011. [doi:10.1109/TBME.2011.2113395](https://doi.org/10.1109/TBME.2011.2113395)
 # - Mondejar-Guerra V, Novo J, Rouco J et al. Heartbeat classification fusing temporal and morphological information of

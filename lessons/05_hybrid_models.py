@@ -131,8 +131,9 @@ def draw_picture(ax, i):
 def draw_values(ax, i):
     """Draw the values, each against its training mean."""
     ax.imshow(scaled[i].T, aspect="auto", cmap="coolwarm", vmin=-3, vmax=3)
-    ax.set(xlabel="hour" if values.shape[1] > 1 else "", yticks=range(len(data.variables)), title="values (blank: not measured)")
-    ax.set_yticklabels(data.variables, fontsize=7)
+    ax.set(xlabel="hour" if values.shape[1] > 1 else "", yticks=range(len(data.variables)),
+           title="values (red: above\nthe mean, white: none)")
+    ax.set_yticklabels(data.variables, fontsize=8)
 
 
 # %%
@@ -140,10 +141,11 @@ shown = {"image": draw_image, "signal": draw_signal, "picture": draw_picture, "v
 absent = {"image": "image" not in data.inputs, "signal": picture is None, "picture": picture is None}
 shown = {name: draw for name, draw in shown.items() if not absent.get(name)}
 example = train[np.flatnonzero(y[train])[seed % 20]]
-fig, axes = plt.subplots(1, len(shown), figsize=(3.1 * len(shown), 3), squeeze=False)
+fig, axes = plt.subplots(1, len(shown), figsize=(2.35 * len(shown), 3.1), squeeze=False)
 for ax, draw in zip(axes[0], shown.values()):
     draw(ax, example)
     ax.grid(False)
+fig.suptitle(f"One for whom the answer is yes: {data.name}", x=0.01, ha="left", fontsize=12)
 plots.show(fig, f"{data.name}: {', '.join(shown)} of one row for which the answer is yes")
 
 # %% [markdown]

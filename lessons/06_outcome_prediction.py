@@ -106,8 +106,7 @@ draw_stay(fullest, [data.variables[k] for k in often])
 # each variable and hour: the *value*, the *mask* (was it measured?), and the *time since* the last measurement.
 #
 # Two small choices first. We look at every second hour (the mean of two hours), which halves the work. And we bring
-# each
-# variable to a bell shape by its ranks among the *training* patients, so that one absurd value cannot shout.
+# each variable to a bell shape by its ranks among the *training* patients, so that one absurd value cannot shout.
 
 # %%
 def coarse(values, step=2):
@@ -178,19 +177,16 @@ say(f"On validation patients a GRU with masks reaches an AUROC of **{found}**.")
 # ## What GRU-D adds
 #
 # A recurrent net walks through the hours and keeps a *state*. A *GRU* decides at each hour how much of the state to
-# keep
-# and how much to write anew. Ours carries the last value forward and is told, by mask and time, how stale it is.
+# keep and how much to write anew. Ours carries the last value forward and is told, by mask and time, how stale it is.
 #
-# *GRU-D* (Che et al. 2018) builds in what a clinician takes for granted: a value that was measured long ago says
-# less and
-# less. It lets each old value fade towards the mean, and the state towards zero, at rates that it learns:
+# *GRU-D* (Che et al. 2018) builds in what a clinician takes for granted: a value that was measured long ago says less
+# and less. It lets each old value fade towards the mean, and the state towards zero, at rates that it learns:
 #
 # $$\hat{x}_t = m_t x_t + (1 - m_t)\left(\gamma_t x_{last} + (1 - \gamma_t)\,\bar{x}\right), \qquad
 #   \gamma_t = e^{-\max(0,\; w \delta_t + b)}$$
 #
-# with $m$ the mask, $\delta$ the hours since the last measurement and $\bar{x}$ the mean. After training we can ask
-# it how
-# long it trusts a value.
+# with $m$ the mask, $\delta$ the hours since the last measurement and $\bar{x}$ the mean. After training we can ask it
+# how long it trusts a value.
 
 # %%
 grud = recurrent_net(recurrent.GRUD, fit_rows)
@@ -200,9 +196,9 @@ say(f"On validation patients GRU-D reaches an AUROC of **{found}**.")
 # %% [markdown]
 # ## What a strong simple model sees
 #
-# Trees cannot read a series, but people can count. For each variable: the mean, the lowest, the highest, the first
-# and the
-# last value, the slope, how often and how long ago it was measured; and the same for the last day and the last hours.
+# Trees cannot read a series, but people can count. For each variable: the mean, the lowest, the highest, the first and
+# the last value, the slope, how often and how long ago it was measured; and the same for the last day and the last
+# hours.
 
 # %%
 def summaries(block):
@@ -222,10 +218,9 @@ def summaries(block):
 
 
 # %% [markdown]
-# Clinicians also read some variables *together*: oxygen in the blood against oxygen given, pulse against pressure.
-# And they
-# add up points. The points of SAPS II (Le Gall et al. 1993) say how far a value is from where it should be; we count
-# them hour by hour, from what was last known.
+# Clinicians also read some variables *together*: oxygen in the blood against oxygen given, pulse against pressure. And
+# they add up points. The points of SAPS II (Le Gall et al. 1993) say how far a value is from where it should be; we
+# count them hour by hour, from what was last known.
 
 # %%
 RATIOS = {"PaO2/FiO2": ("PaO2", "FiO2"), "SaO2/FiO2": ("SaO2", "FiO2"), "shock index": ("HR", "pressure"),
@@ -305,9 +300,8 @@ X = hand_features(data.values, data.static)
 say(f"Each stay is now a row of **{X.shape[1]}** numbers.")
 
 # %% [markdown]
-# On these rows we train logistic regression, *gradient boosting* (many small trees, each mending the errors of
-# those before),
-# a *support vector machine*, and a plain network that sees the same rows.
+# On these rows we train logistic regression, *gradient boosting* (many small trees, each mending the errors of those
+# before) and a *support vector machine*.
 
 # %%
 table, trees = X.to_numpy(), 100 if effort == "demo" else 170
@@ -347,12 +341,10 @@ def machine(rows, seed=seed):
 # %% [markdown]
 # ## The claim, measured
 #
-# Every model gets the same treatment. Its training patients are cut into folds; a copy is trained on all folds but
-# one, and
-# predicts that one. So each training patient has a risk from a copy that has not seen this patient: from these we
-# choose
-# thresholds and learn how to combine models. For test patients the model is trained once more, on all training patients
-# (with `effort=full` several times, from other starts, where chance plays a part; the mean counts).
+# Every model gets the same treatment. Its training patients are cut into folds; a copy is trained on all folds but one,
+# and predicts that one. So each training patient has a risk from a copy that has not seen this patient: from these we
+# choose thresholds and learn how to combine models. For test patients the model is trained once more, on all training
+# patients (with `effort=full` several times, from other starts, where chance plays a part; the mean counts).
 
 # %%
 MODELS = {"logistic regression": logistic, "boosting": boosting, "support vector machine": machine,
@@ -385,7 +377,7 @@ elif test_on == "cv":
 else:
     splits = [(np.flatnonzero(~late), np.flatnonzero(late))]
 tested = np.concatenate([test for _, test in splits])
-say(f"**{len(splits)}** split(s), **{len(tested):,}** test stays in all, {y[tested].sum():,} deaths among them; "
+say(f"Splits: **{len(splits)}**. Test stays in all: **{len(tested):,}**, {y[tested].sum():,} deaths among them; "
     f"inside each, {inner} copies of each of {len(MODELS)} models.")
 
 # %%
@@ -394,8 +386,7 @@ risks = {job: crossed(MODELS[job[1]], *splits[job[0]]) for job in tqdm(jobs, des
 
 # %% [markdown]
 # *Stacking* lets a logistic regression weigh the models. It learns from the risks that copies gave to patients whom
-# they
-# had not seen, and it calibrates the result on the way.
+# they had not seen, and it calibrates the result on the way.
 
 # %%
 def stacked(split, names):
@@ -423,10 +414,8 @@ plots.estimates(aurocs, "AUROC", f"Death in hospital: {source}, {len(truth):,} t
 
 # %% [markdown]
 # With few deaths, AUROC flatters: most pairs are easy. *Average precision* asks how many of those with the highest
-# risks do
-# die. The challenge of 2012 was decided by *score 1*: the smaller of sensitivity and precision, at a threshold
-# chosen in
-# training.
+# risks do die. The challenge of 2012 was decided by *score 1*: the smaller of sensitivity and precision, at a threshold
+# chosen in training.
 
 # %%
 def score_1(y, margin, w=None):
@@ -463,14 +452,13 @@ record("baseline_ap", aps["boosting"])
 record("net_auroc", aurocs[net])
 
 # %% [markdown]
-# Now the claim itself, with *paired* intervals: both models are asked about the same patients. The recurrent net is
-# the one
-# that did better on training patients held out; logistic regression and boosting see the features made by hand.
+# Now the claim itself, with *paired* intervals: both models are asked about the same patients. The recurrent net is the
+# one that did better on training patients held out; logistic regression and boosting see the features made by hand.
 
 # %%
 PAIRS = [(net, "logistic regression"), (net, "boosting"), ("stack of all", "boosting")]
 gaps = {f"{a} less {b}": evaluate.compare(evaluate.auroc, truth, risk[a], risk[b], patient) for a, b in PAIRS}
-plots.estimates(gaps, "difference in AUROC", "Deep against simple, on the same stays", reference=0)
+plots.estimates(gaps, "difference in AUROC", f"Deep against simple, on the same stays\n{source}", reference=0)
 
 # %%
 def verdict(gap):
@@ -488,8 +476,8 @@ say(f"On {source}: {deep_learning}.")
 # ### Against a severity score
 #
 # Wards have added up points for forty years. SAPS-I (Le Gall et al. 1984) takes the worst values of the first day.
-# Where the
-# data bring it, we rank patients by it; else by the points that we counted ourselves, from the last 12 hours and age.
+# Where the data bring it, we rank patients by it; else by the points that we counted ourselves, from the last 12 hours
+# and age.
 
 # %%
 known = data.scores["SAPS-I"].to_numpy() if "SAPS-I" in data.scores else np.full(len(y), np.nan)
@@ -500,7 +488,7 @@ there = {name: np.isfinite(score[tested]) for name, score in bedside.items()}
 ranked = {name: evaluate.interval(evaluate.auroc, truth[here], bedside[name][tested][here], patient[here])
           for name, here in there.items()}
 plots.estimates(ranked | {name: aurocs[name] for name in ("logistic regression", "stack of all")}, "AUROC",
-                "Severity scores and models")
+                f"Severity scores and models: {source}")
 
 # %% [markdown]
 # ## What is a risk worth on the ward?
@@ -511,15 +499,14 @@ plots.estimates(ranked | {name: aurocs[name] for name in ("logistic regression",
 
 # %%
 three = {name: risk[name] for name in ("stack of all", "boosting", net)}
-plots.calibration(truth, three, "Predicted risk and observed deaths")
+plots.calibration(truth, three, f"Predicted risk and observed deaths\n{source}")
 record("ece", evaluate.interval(evaluate.ece, truth, risk["stack of all"], patient))
 
 # %% [markdown]
 # ### Alarms
 #
 # An alarm must find 80 % of those who will die. The threshold comes from training patients. How many alarms does a
-# nurse
-# answer for each that is right?
+# nurse answer for each that is right?
 
 # %%
 def alarms_per_true(y, margin, w=None):
@@ -529,7 +516,7 @@ def alarms_per_true(y, margin, w=None):
 
 four_fifths = partial(evaluate.threshold_for, sensitivity=0.8)
 alarms = {name: evaluate.interval(alarms_per_true, truth, margins(name, four_fifths), patient) for name in risk}
-plots.estimates(alarms, "alarms for each true alarm", "At a threshold that found 80 % of deaths in training")
+plots.estimates(alarms, "alarms for each true alarm", f"At a threshold that found 80 % of deaths in training\n{source}")
 
 # %%
 reached = evaluate.interval(evaluate.sensitivity, truth, margins("stack of all", four_fifths), patient, threshold=0)
@@ -549,7 +536,7 @@ benefit = {name: [evaluate.net_benefit(truth, p, threshold=t) for t in limits] f
 all_treated = [evaluate.net_benefit(truth, np.ones(len(truth)), threshold=t) for t in limits]
 benefit["treat everybody (drawn down to -0.05)"] = np.maximum(all_treated, -0.05)
 plots.curves(limits, benefit, "threshold (risk at which one would act)", "net benefit (true alarms for each patient)",
-             "Decision curve", reference=(0, "treat nobody"))
+             f"Decision curve: {source}", reference=(0, "treat nobody"))
 
 # %% [markdown]
 # ### For whom does it work?
@@ -559,7 +546,7 @@ plots.curves(limits, benefit, "threshold (risk at which one would act)", "net be
 # %%
 about = data.static.iloc[tested]
 groups = {"age": pd.cut(about["Age"], [0, 50, 65, 80, 200], right=False,
-                        labels=["under 50", "50 to 64", "65 to 79", "80 and over"]).astype(str),
+                        labels=["0 to 49", "50 to 64", "65 to 79", "80 and over"]).astype(str),
           "sex": about["Gender"].map({0: "female", 1: "male"}).fillna("unknown"),
           "unit": about["ICUType"].map({1: "coronary", 2: "heart surgery", 3: "medical", 4: "surgical"}
                                        ).fillna("unknown")}
@@ -570,7 +557,7 @@ whom.round(3)
 # %%
 rows = {f"{kind}: {group} ({row.positive:.0f} of {row.n:.0f} died)": evaluate.Estimate(row.value, row.low, row.high)
         for (kind, group), row in whom.iterrows() if row.positive > 1}
-plots.estimates(rows, "AUROC of the stack", "For whom does it work?")
+plots.estimates(rows, "AUROC of the stack", f"For whom does it work? {source}")
 
 # %% [markdown]
 # ### How early?
@@ -589,12 +576,11 @@ for h in tqdm(early, desc="hours", leave=False):
 
 # %%
 both = {"AUROC": [e[0] for e in known_by.values()], "average precision": [e[1] for e in known_by.values()]}
-plots.curves(early, both, "hours since admission", "value (no unit)", "Boosting, from the first hours alone")
+plots.curves(early, both, "hours since admission", "value (no unit)", f"Boosting, from the first hours alone\n{source}")
 
 # %% [markdown]
-# Careful: the challenge took only patients who stayed for 48 hours (Silva et al. 2012). A real warning at hour 6
-# would also
-# meet those who die, or go home, at hour 20.
+# Careful: the challenge took only patients who stayed for 48 hours (Silva et al. 2012). A real warning at hour 6 would
+# also meet those who die, or go home, at hour 20.
 
 # %% [markdown]
 # ## Who comes back: readmission
@@ -798,12 +784,10 @@ say(f"What earlier stays add to boosting: **{history_gap}**. The RNN less boosti
 # %% [markdown]
 # ## When, and not only whether: survival
 #
-# 500 real people of Worcester had a heart attack and were followed for years (WHAS500; Hosmer, Lemeshow & May
-# 2008). Some
-# were alive when the study ended: of them we know only that they lived *at least* so long. They are *censored*. A
-# model of
-# survival ranks patients by risk. Its *C-index* is the chance that, of two patients, the one who died earlier had the
-# higher risk: 0.5 is a coin. We leave out the length of the hospital stay: at admission nobody knows it.
+# 500 real people of Worcester had a heart attack and were followed for years (WHAS500; Hosmer, Lemeshow & May 2008).
+# Some were alive when the study ended: of them we know only that they lived *at least* so long. They are *censored*. A
+# model of survival ranks patients by risk. Its *C-index* is the chance that, of two patients, the one who died earlier
+# had the higher risk: 0.5 is a coin. We leave out the length of the hospital stay: at admission nobody knows it.
 
 # %%
 heart, fate = load_whas500()
@@ -822,9 +806,8 @@ def forest(X, fate, seed):
 
 
 # %% [markdown]
-# A network can take the place of Cox's weighted sum (DeepSurv; Katzman et al. 2018). Its loss asks, at each death,
-# how much
-# of the risk of all those still alive lay with the one who died.
+# A network can take the place of Cox's weighted sum (DeepSurv; Katzman et al. 2018). Its loss asks, at each death, how
+# much of the risk of all those still alive lay with the one who died.
 
 # %%
 def partial_likelihood(risk, order_of_death):
@@ -865,9 +848,9 @@ class NetSurvival:
 
 
 # %% [markdown]
-# The C-index looks at ranks alone. The *integrated Brier score* looks at the curves: the squared error of the
-# chance to be
-# alive, averaged over time, with those who are censored weighed for (Graf et al. 1999). 0 is perfect; lower is better.
+# The C-index looks at ranks alone. The *integrated Brier score* looks at the curves: the squared error of the chance to
+# be alive, averaged over time, with those who are censored weighed for (Graf et al. 1999). 0 is perfect; lower is
+# better.
 
 # %%
 def judged(fitted, X, fate, known):
@@ -891,13 +874,13 @@ marks = {name: np.array(pairs) for name, pairs in marks.items()}
 
 # %%
 c_index = {name: evaluate.mean_interval(pairs[:, 0]) for name, pairs in marks.items()}
-plots.estimates(c_index, "C-index", f"Survival after a heart attack: {repeats} x 5 folds")
+plots.estimates(c_index, "C-index", f"Survival after a heart attack (500 real people): {repeats} x 5 folds")
 record("c_index", c_index["small network"])
 record("c_index_baseline", c_index["Cox"])
 
 # %%
 brier = {name: evaluate.mean_interval(pairs[:, 1]) for name, pairs in marks.items()}
-plots.estimates(brier, "integrated Brier score (lower is better)", "How good are the curves?")
+plots.estimates(brier, "integrated Brier score (lower is better)", "How good are the curves of survival? (500 real people)")
 survival_gap = evaluate.mean_interval(marks["small network"][:, 0] - marks["Cox"][:, 0])
 say(f"The network's C-index less Cox's, on the same folds: **{survival_gap}**: {verdict(survival_gap)}. "
     "Folds share patients, so this interval is a little too narrow.")
@@ -933,7 +916,7 @@ trusted = boosting(fit_rows)
 wards = {"as it is": on_another_ward(lambda v: v), "half as many measurements": on_another_ward(fewer),
          "creatinine in µmol/L": on_another_ward(other_unit)}
 plots.estimates({name: evaluate.interval(evaluate.auroc, y[watched], p, who[watched]) for name, p in wards.items()},
-                "AUROC (validation stays)", "The same model on another ward")
+                "AUROC (validation stays)", f"The same model on another ward: {source}")
 
 # %%
 said = "; ".join(f"{name}: **{p.mean():.3f}**" for name, p in wards.items())
@@ -1008,9 +991,8 @@ half_life = 1 / 0.05
 half_life = 0.5 / 0.05
 
 # %% [markdown] tags=["exercise"]
-# **Exercise 3.** Write the net benefit of acting at a threshold: true alarms for each patient, less false alarms
-# for each
-# patient times the odds `threshold / (1 - threshold)`.
+# **Exercise 3.** Write the net benefit of acting at a threshold: true alarms for each patient, less false alarms for
+# each patient times the odds `threshold / (1 - threshold)`.
 
 # %% tags=["exercise", "context"]
 exercise_3 = Exercise("6.3", hint="alarm = p >= threshold; divide both counts by the number of all patients.")
@@ -1045,9 +1027,8 @@ def benefit_of(y, p, threshold):
     return np.mean(alarm & (y == 1)) - np.mean(alarm & (y == 0)) * (1 - threshold) / threshold
 
 # %% [markdown] tags=["exercise"]
-# **Exercise 4.** On a ward 14 % die. A model finds 80 % of them, with a specificity of 0.80. How many alarms sound
-# for each
-# true one?
+# **Exercise 4.** On a ward 14 % die. A model finds 80 % of them, with a specificity of 0.80. How many alarms sound for
+# each true one?
 
 # %% tags=["exercise", "context"]
 exercise_4 = Exercise("6.4", hint="Of 100 patients 14 die: 14 * 0.80 true alarms; of 86 others 0.20 raise one.")
@@ -1099,9 +1080,8 @@ alarms_each = 17.2 / 11.2
 # ## Take away
 #
 # - Value, mask and time since: a recurrent net that is given all three reads a stay with gaps as it is.
-# - Features made with clinical sense, and boosting, are hard to beat on thousands of stays. A stack takes the best
-#   of both,
-#   and says so only with a paired interval.
+# - Features made with clinical sense, and boosting, are hard to beat on thousands of stays. A stack takes the best of
+#   both, and says so only with a paired interval.
 # - What earlier stays tell is worth a feature or two. Split by patient, or the model learns the patients by heart.
 # - A risk is worth what it changes: alarms for each true one, net benefit, for whom, and how early.
 
@@ -1116,12 +1096,10 @@ say(f"Death in hospital, on {source}: stack {aurocs['stack of all']}; boosting {
 # **References**
 #
 # - Silva I, Moody G, Scott DJ, Celi LA, Mark RG. Predicting in-hospital mortality of ICU patients: the
-#   PhysioNet/Computing in
-#   Cardiology challenge 2012. Computing in Cardiology 39:245-248, 2012.
+#   PhysioNet/Computing in Cardiology challenge 2012. Computing in Cardiology 39:245-248, 2012.
 #   [PMC3965265](https://www.ncbi.nlm.nih.gov/pmc/articles/PMC3965265/)
-# - Che Z, Purushotham S, Cho K, Sontag D, Liu Y. Recurrent neural networks for multivariate time series with
-#   missing values.
-#   Sci Rep 8:6085, 2018. [doi:10.1038/s41598-018-24271-9](https://doi.org/10.1038/s41598-018-24271-9)
+# - Che Z, Purushotham S, Cho K, Sontag D, Liu Y. Recurrent neural networks for multivariate time series with missing
+#   values. Sci Rep 8:6085, 2018. [doi:10.1038/s41598-018-24271-9](https://doi.org/10.1038/s41598-018-24271-9)
 # - Cho K, van Merrienboer B, Gulcehre C et al. Learning phrase representations using RNN encoder-decoder. EMNLP 2014.
 #   [doi:10.3115/v1/D14-1179](https://doi.org/10.3115/v1/D14-1179) (the GRU)
 # - Le Gall JR, Loirat P, Alperovitch A et al. A simplified acute physiology score for ICU patients. Crit Care Med
@@ -1134,8 +1112,7 @@ say(f"Death in hospital, on {source}: stack {aurocs['stack of all']}; boosting {
 # - Ishwaran H, Kogalur UB, Blackstone EH, Lauer MS. Random survival forests. Ann Appl Stat 2:841-860, 2008.
 #   [doi:10.1214/08-AOAS169](https://doi.org/10.1214/08-AOAS169)
 # - Graf E, Schmoor C, Sauerbrei W, Schumacher M. Assessment and comparison of prognostic classification schemes for
-#   survival
-#   data. Stat Med 18:2529-2545, 1999.
+#   survival data. Stat Med 18:2529-2545, 1999.
 #   doi:10.1002/(SICI)1097-0258(19990915/30)18:17/18&lt;2529::AID-SIM274&gt;3.0.CO;2-5
 # - Hosmer DW, Lemeshow S, May S. Applied survival analysis. Wiley, 2008.
 #   [doi:10.1002/9780470258019](https://doi.org/10.1002/9780470258019) (WHAS500)

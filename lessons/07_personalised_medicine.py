@@ -248,8 +248,8 @@ record("gain_over_formula", gain, unit="mg/week")
 
 # %%
 against = {name: evaluate.mean_interval(scores[sum_of_all][:, 0] - scores[name][:, 0]) for name in deep}
-plots.estimates(against, "gain over a linear sum of the same inputs (mg/week)", "Is depth worth anything here?",
-                reference=0)
+plots.estimates(against, "gain over a linear sum of the same inputs (mg/week)",
+                f"Is depth worth anything here? {doses.name}", reference=0)
 depth = [name for name, g in against.items() if g.low > 0]
 say(f"**{'Better than that sum beyond chance: ' + ', '.join(depth) if depth else 'No network beats that sum'}.** "
     f"Chosen on validation: {', '.join(sorted({c for _, _, c in runs}))}. "
@@ -264,7 +264,7 @@ rows = [{"dose": g, "model": name, "MAE (mg/week)": e[0], "within 20 %": e[1], "
         for parts, roots, _ in runs for name in ("published formula", "chosen", "deep belief network")
         for g in groups.categories for r in [parts["test"][groups[parts["test"]] == g]]
         for e in [dose_errors(roots[name][r], r)]]
-pd.DataFrame(rows).groupby(["dose", "model"], sort=False).mean().round(3)
+pd.DataFrame(rows).groupby(["dose", "model"], sort=False).mean().round(2).astype({"test patients": int})
 
 # %% [markdown]
 # ### An interval for each patient
@@ -494,7 +494,7 @@ plots.estimates({name: evaluate.mean_interval(terms(a)[test]) for name, a in row
 # *PEHE* is the root mean squared error of the effect on each patient. *Regret* is what advice loses against an
 # *oracle* that knows each effect. *Estimated* is the doubly robust value, which knows no truth. The last column
 # compares what advice gains over the better of "treat all" and "treat none" with what the oracle gains. Below
-# zero, treating everybody alike was better.
+# zero, treating everybody alike was better. A fixed rule estimates no effect: it has no PEHE (NaN).
 
 # %%
 def judged(world, benefit, terms):
@@ -634,7 +634,7 @@ if trial.truth:
         rows[name] = {"moved from the common treatment": moved.mean(), "moved to a worse one": worse.mean(),
                       f"lost by each such move ({trial.unit})": np.abs(true_effect[worse]).sum() / max(worse.sum(), 1),
                       f"mean value ({trial.unit})": given(lived, rule).mean()}
-    say("By the truth (SIMULATED test patients):")
+    say("By the truth (simulated test patients):")
     display(pd.DataFrame(rows).T.round(3))
     low, high = np.quantile(refits, (0.05, 0.95), axis=0)
     inside = np.mean((low <= true_effect) & (true_effect <= high))

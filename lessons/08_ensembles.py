@@ -283,8 +283,8 @@ valid |= ask("valid")
 #
 # Each way is judged on the same test patients. **NLL** (negative log-likelihood), **Brier score** (squared error of the
 # probability) and **ECE** (mean gap between risk and rate) ask whether a risk can be taken at its word. Each prediction
-# is also *cooled*: its logits are divided by one number, the temperature, found on validation patients. Without that, an
-# ensemble would get praise for what one number can mend.
+# is also *cooled*: its logits are divided by one number, the temperature, found on validation patients. Without that,
+# an ensemble would get praise for what one number can mend.
 
 # %%
 macro_ece, macro_brier = evaluate.macro(evaluate.ece), evaluate.macro(evaluate.brier)
@@ -488,7 +488,8 @@ def refusal(room):
 shares = np.linspace(0, 0.9, 46)
 refusals = {room: refusal(room) for room in list(rooms)[:2]}
 for room, lines in refusals.items():
-    plots.curves(100 * shares, lines, "patients refused (%)", "error among the rest (share)", f"Refusing, {room}")
+    plots.curves(100 * shares, lines, "patients refused (%)", "error among the rest (share)",
+                 f"Refusing, {room}: {data.name}")
 
 # %%
 third = int(np.argmin(np.abs(shares - 0.3)))
@@ -761,8 +762,8 @@ def refuse(doubt, share):
 #   hard to beat.
 # - Measure the gain in pairs, against the best single network chosen on validation and against one of the same cost.
 #   Ask for NLL and calibration, after cooling both.
-# - A doubtful answer can be refused. Measure which doubt serves: the disagreement of members need not beat plain lack of
-#   confidence, for members who learned from the same patients can be wrong together.
+# - A doubtful answer can be refused. Measure which doubt serves: the disagreement of members need not beat plain lack
+#   of confidence, for members who learned from the same patients can be wrong together.
 
 # %%
 say(f"Here, on {data.name}: gain in AUROC {gains['average']}: **{verdict(gains['average'])}**; over the same budget "
@@ -773,8 +774,8 @@ say(f"Here, on {data.name}: gain in AUROC {gains['average']}: **{verdict(gains['
 # **References**
 #
 # - Krogh A, Vedelsby J. Neural network ensembles, cross validation, and active learning. NeurIPS 7, 1995.
-# - Lakshminarayanan B, Pritzel A, Blundell C. Simple and scalable predictive uncertainty estimation using deep ensembles.
-#   NeurIPS 2017. [arXiv:1612.01474](https://arxiv.org/abs/1612.01474)
+# - Lakshminarayanan B, Pritzel A, Blundell C. Simple and scalable predictive uncertainty estimation using deep
+#   ensembles. NeurIPS 2017. [arXiv:1612.01474](https://arxiv.org/abs/1612.01474)
 # - Hoeting JA, Madigan D, Raftery AE, Volinsky CT. Bayesian model averaging: a tutorial. Stat Sci 14:382-417, 1999.
 #   [doi:10.1214/ss/1009212519](https://doi.org/10.1214/ss/1009212519)
 # - Yao Y, Vehtari A, Simpson D, Gelman A. Using stacking to average Bayesian predictive distributions. Bayesian Anal
@@ -788,7 +789,7 @@ say(f"Here, on {data.name}: gain in AUROC {gains['average']}: **{verdict(gains['
 #   [arXiv:1902.02476](https://arxiv.org/abs/1902.02476)
 # - Guo C, Pleiss G, Sun Y, Weinberger KQ. On calibration of modern neural networks. ICML 2017.
 #   [arXiv:1706.04599](https://arxiv.org/abs/1706.04599)
-# - Ovadia Y, Fertig E, Ren J et al. Can you trust your model's uncertainty? Evaluating predictive uncertainty under dataset
-#   shift. NeurIPS 2019. [arXiv:1906.02530](https://arxiv.org/abs/1906.02530)
+# - Ovadia Y, Fertig E, Ren J et al. Can you trust your model's uncertainty? Evaluating predictive uncertainty under
+#   dataset shift. NeurIPS 2019. [arXiv:1906.02530](https://arxiv.org/abs/1906.02530)
 # - Yang J, Shi R, Wei D et al. MedMNIST v2. Sci Data 10:41, 2023.
 #   [doi:10.1038/s41597-022-01721-8](https://doi.org/10.1038/s41597-022-01721-8)

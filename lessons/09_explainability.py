@@ -169,7 +169,7 @@ def smooth(maps, width=side / 12):
 
 def show_overlays(films, overlays, titles, heading, truth=None):
     """Show films with a map laid over each; the outline is the true region, where it is known."""
-    fig, axes = plt.subplots(1, len(films), figsize=(1.9 * len(films), 2.5), squeeze=False)
+    fig, axes = plt.subplots(1, len(films), figsize=(9.4, 9.4 / len(films) + 0.6), squeeze=False)
     for k, ax in enumerate(axes[0]):
         ax.imshow(films[k, 0], vmin=0, vmax=255)
         ax.imshow(overlays[k], cmap="inferno", alpha=0.45)
@@ -208,7 +208,7 @@ show_overlays(X["test"][first], explain.attention(net, X["test"][first]),
 four = X["test"][chosen["test"][:1]]
 pictures = {m: smooth(f(net, four)) for m, f in METHODS.items()}
 show_overlays(four.repeat(len(pictures), 1, 1, 1), [m[0] for m in pictures.values()], [m.replace(" ", "\n") for m in METHODS],
-              "One patient, all methods", np.repeat(masks["test"][chosen["test"][:1]], len(pictures), 0) if masks else None)
+              f"One patient, all methods: {name}", np.repeat(masks["test"][chosen["test"][:1]], len(pictures), 0) if masks else None)
 
 # %% [markdown]
 # ## The claim, measured
@@ -247,7 +247,7 @@ if masks:
     best = max(on_valid, key=on_valid.get)
     hits = {m: explain.pointing(v, truth["test"], tolerance) for m, v in maps["test"].items()}
     plots.estimates({m: mean_of(h) for m, h in hits.items()}, "share of peaks on the lesion",
-                    f"Pointing game, {len(truth['test'])} ill test patients")
+                    f"Pointing game, {len(truth['test'])} ill test patients: {name}")
 
 # %%
 if masks:
@@ -297,22 +297,24 @@ pd.DataFrame({m: {"deletion (small is good)": d.value, "insertion (large is good
 # %% [markdown]
 # ### Does the map need what the network has learned?
 #
-# Give every layer new random weights and draw the maps again (Adebayo et al., 2018). If they look the same, they show the
-# film, not the network: the rank correlation should be near 0. Edges are the same whatever the network: 1. (A network with
-# random weights may give a map of zeros: nothing speaks for "ill". That counts as 0 here.)
+# Give every layer new random weights and draw the maps again (Adebayo et al., 2018). If they look the same, they show
+# the film, not the network: the rank correlation should be near 0. Edges are the same whatever the network: 1. (A
+# network with random weights may give a map of zeros: nothing speaks for "ill". That counts as 0 here.)
 
 # %%
 forgetful = explain.randomised(net, seed)
 same = {m: mean_of(np.abs(explain.rank_correlation(maps["test"][m][:60], smooth(METHODS[m](forgetful, X["test"][some])))))
         for m in dict.fromkeys((best, "attention", "grad-cam", "integrated gradients"))}
 record("sanity_correlation", same[best])
-plots.estimates(same, "rank correlation (absolute) with the map of a network that knows nothing", "Sanity check", reference=0)
+plots.estimates(same, "rank correlation (absolute) with the map of a network that knows nothing", f"Sanity check: {name}",
+                reference=0)
 
 # %% [markdown]
 # ## A network that learned the wrong thing
 #
-# In our hospital (simulated), most of the ill are filmed on the ward, with a lead marker in the corner: 90 % of the ill, 10 %
-# of the others. At an outside hospital the marker has nothing to do with illness: half of both. Same patients, same lungs.
+# In our hospital (simulated), most of the ill are filmed on the ward, with a lead marker in the corner: 90 % of the
+# ill, 10 % of the others. At an outside hospital the marker has nothing to do with illness: half of both. Same
+# patients, same lungs.
 
 # %%
 if simulated:
@@ -336,8 +338,8 @@ if simulated:
 
 # %% [markdown]
 # Would the explanation have told us, without the outside hospital? We look at films that bear the marker and that it
-# ranks in the upper half, and ask how often the peak of the map lies on the letter. An honest network on the same films tells how often
-# that happens by chance.
+# ranks in the upper half, and ask how often the peak of the map lies on the letter. An honest network on the same films
+# tells how often that happens by chance.
 
 # %%
 if simulated:
@@ -352,7 +354,7 @@ if simulated:
     shares = {f"{who}: {m}": mean_of(on_letter(model, m)) for m in dict.fromkeys((best, "attention", "occlusion"))
               for who, model in (("shortcut", cheat), ("honest", net.members[0]))}
     record("shortcut_share_found", shares[f"shortcut: {best}"])
-    plots.estimates(shares, "share of peaks on the marker", f"{len(asked)} films with a marker, in the upper half of risk")
+    plots.estimates(shares, "share of peaks on the marker", f"{len(asked)} films with a marker, in the upper half of risk\n{name}")
 
 # %%
 if simulated:
@@ -360,8 +362,8 @@ if simulated:
                   f"What the shortcut network looked at ({best}; simulated)", letter[asked[:6]])
 
 # %% [markdown]
-# **Mended**: the marker lies in an upper corner, so we cover both upper corners of every film, train anew on the same inside
-# patients, and test outside.
+# **Mended**: the marker lies in an upper corner, so we cover both upper corners of every film, train anew on the same
+# inside patients, and test outside.
 
 # %%
 def cover(films):
@@ -383,8 +385,8 @@ if simulated:
 # %% [markdown]
 # ## An ECG: which beat was it?
 #
-# A 1-D CNN with attention over time (lesson 4) learns whether a ten-second strip holds a ventricular ectopic beat (V). It is told
-# nothing of where. Simulated, so every beat's class is known.
+# A 1-D CNN with attention over time (lesson 4) learns whether a ten-second strip holds a ventricular ectopic beat (V).
+# It is told nothing of where. Simulated, so every beat's class is known.
 
 # %%
 strips = 900 if effort == "demo" else 3000
@@ -418,18 +420,18 @@ t = np.arange(scaled.shape[2]) / 100
 fig, ax = plt.subplots(figsize=(9, 3))
 ax.fill_between(t, over_time[k] / over_time[k].max() * taken.signal[v_rows[k], 0].max(), color=plots.ORANGE, alpha=0.5, lw=0,
                 label="attention (scaled)")
-ax.plot(t, taken.signal[v_rows[k], 0], color=plots.BLUE, lw=1, label="MLII")
+ax.plot(t, taken.signal[v_rows[k], 0], color=plots.BLUE, lw=1, label="ECG")
 ax.plot(t[near[k]], np.full(near[k].sum(), taken.signal[v_rows[k], 0].min() - 0.2), "s", ms=3, color=plots.VERMILION, label="near a true V beat")
-ax.set(xlabel="time (s)", ylabel="MLII (mV)", title="Attention over time on one strip (simulated)")
+ax.set(xlabel="time (s)", ylabel="lead MLII (mV)", title="Attention over time on one strip (simulated)")
 fig.legend(loc="outside lower center", ncols=3, fontsize=10)
 plots.show(fig, "A ten-second ECG strip with the network's attention over time and the places of the true ventricular beats.")
 
 # %% [markdown]
 # ## A table: what drove this patient's risk?
 #
-# *Shapley values* share a prediction out among the columns: each gets what it adds, averaged over all orders in which the
-# columns could become known. Here boosted trees learn in-hospital death from seven scores of simulated patients. The simulator's
-# own weights are known, so each patient's true shares (weight times score) can be compared.
+# *Shapley values* share a prediction out among the columns: each gets what it adds, averaged over all orders in which
+# the columns could become known. Here boosted trees learn in-hospital death from seven scores of simulated patients.
+# The simulator's own weights are known, so each patient's true shares (weight times score) can be compared.
 
 # %%
 people = admit(6000 if effort == "demo" else 20000, seed + 2)
@@ -465,8 +467,8 @@ say(f"*\"Shapley values show what drove the risk.\"* Over 60 patients they corre
 # %% [markdown]
 # ## A page for the doctor
 #
-# One patient: the film, what the network looked at, a probability with an interval, similar cases, and when not to trust it. The
-# interval is counted: of the 50 validation patients with the nearest probability, how many were ill?
+# One patient: the film, what the network looked at, a probability with an interval, similar cases, and when not to
+# trust it. The interval is counted: of the 50 validation patients with the nearest probability, how many were ill?
 
 # %%
 who = int(chosen["test"][np.argsort(p["test"][chosen["test"]])[len(chosen["test"]) // 2]])
@@ -514,8 +516,8 @@ if simulated:
         "on those above. Look at the misses: often the peak lies beside the lesion, at its edge.")
 
 # %% [markdown]
-# A shortcut without a place, such as blur or a crooked film, cannot be found by a map of places. And a right place is not a
-# right reason.
+# A shortcut without a place, such as blur or a crooked film, cannot be found by a map of places. And a right place is
+# not a right reason.
 
 # %% [markdown] tags=["exercise"]
 # ## Exercises
@@ -552,8 +554,8 @@ def overlap_of(a, b):
     return (a & b).sum() / (a.sum() + b.sum())
 
 # %% [markdown] tags=["exercise"]
-# **Exercise 2.** Grad-CAM: from activations `A` and gradients `G`, both (features, height, width), make the map: each feature
-# weighted by its mean gradient, summed, negatives set to 0.
+# **Exercise 2.** Grad-CAM: from activations `A` and gradients `G`, both (features, height, width), make the map: each
+# feature weighted by its mean gradient, summed, negatives set to 0.
 
 # %% tags=["exercise", "context"]
 exercise_2 = Exercise("9.2", hint="G.mean(axis=(1, 2)) gives one weight a feature; np.maximum(..., 0) ends it.")
@@ -587,8 +589,8 @@ def grad_cam(A, G):
     return np.maximum((G * A).sum(axis=0), 0)
 
 # %% [markdown] tags=["exercise"]
-# **Exercise 3.** A model gives 10 if both of two tests are positive, else 0. All others have two negative tests. What is the
-# Shapley value of the first test, for a patient with two positive ones?
+# **Exercise 3.** A model gives 10 if both of two tests are positive, else 0. All others have two negative tests. What
+# is the Shapley value of the first test, for a patient with two positive ones?
 
 # %% tags=["exercise", "context"]
 exercise_3 = Exercise("9.3", hint="Two orders: first test known first (adds 0), or known second (adds 10).")
@@ -640,11 +642,12 @@ value = 0
 #   [doi:10.1109/ICCV.2017.74](https://doi.org/10.1109/ICCV.2017.74)
 # - Adebayo J, Gilmer J, Muelly M et al. Sanity checks for saliency maps. NeurIPS 2018.
 #   [arXiv:1810.03292](https://arxiv.org/abs/1810.03292)
-# - Zhang J, Bargal SA, Lin Z et al. Top-down neural attention by excitation backprop. Int J Comput Vis 126:1084-1102, 2018.
-#   [doi:10.1007/s11263-017-1059-x](https://doi.org/10.1007/s11263-017-1059-x)
+# - Zhang J, Bargal SA, Lin Z et al. Top-down neural attention by excitation backprop. Int J Comput Vis
+#   126:1084-1102, 2018. [doi:10.1007/s11263-017-1059-x](https://doi.org/10.1007/s11263-017-1059-x)
 # - Saporta A, Gui X, Agrawal A et al. Benchmarking saliency methods for chest X-ray interpretation. Nat Mach Intell 4:867-878,
 #   2022. [doi:10.1038/s42256-022-00536-x](https://doi.org/10.1038/s42256-022-00536-x)
-# - Zech JR, Badgeley MA, Liu M et al. Variable generalization performance of a deep learning model to detect pneumonia in chest
-#   radiographs. PLoS Med 15:e1002683, 2018. [doi:10.1371/journal.pmed.1002683](https://doi.org/10.1371/journal.pmed.1002683)
-# - Strumbelj E, Kononenko I. Explaining prediction models and individual predictions with feature contributions. Knowl Inf Syst
-#   41:647-665, 2014. [doi:10.1007/s10115-013-0679-x](https://doi.org/10.1007/s10115-013-0679-x)
+# - Zech JR, Badgeley MA, Liu M et al. Variable generalization performance of a deep learning model to detect pneumonia
+#   in chest radiographs. PLoS Med 15:e1002683, 2018.
+#   [doi:10.1371/journal.pmed.1002683](https://doi.org/10.1371/journal.pmed.1002683)
+# - Strumbelj E, Kononenko I. Explaining prediction models and individual predictions with feature contributions. Knowl
+#   Inf Syst 41:647-665, 2014. [doi:10.1007/s10115-013-0679-x](https://doi.org/10.1007/s10115-013-0679-x)

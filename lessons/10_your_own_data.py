@@ -19,6 +19,7 @@ import medkit  # first, as it keeps a warning of fastai's import quiet
 
 import tempfile
 from pathlib import Path
+from textwrap import shorten
 
 import numpy as np
 import pandas as pd
@@ -37,8 +38,8 @@ plots.use_style()
 pd.set_option("display.max_colwidth", None)  # findings are read to their end
 
 # %% [markdown] tags=["simulated"]
-# On your own data: `medkit new --from PATH` writes what was inferred about them, for you to correct. `medkit report PATH`
-# then runs this notebook on them, and saves the model.
+# On your own data: `medkit new --from PATH` writes what was inferred about them, for you to correct. `medkit report
+# PATH` then runs this notebook on them, and saves the model.
 
 # %% tags=["parameters", "context"]
 dataset: str = "virtual-hospital"  # simulated; or the path of a table (CSV, Parquet), or of a folder of images or recordings
@@ -68,8 +69,8 @@ main = paths[0].name
 title = f"{main} (simulated)" if simulated else main
 
 # %% [markdown] tags=["simulated"]
-# Two lines train a model on the first of them as it came, and test it on patients that it has not met. (On your own data
-# nobody looks at test patients so early: this step is left out.)
+# Two lines train a model on the first of them as it came, and test it on patients that it has not met. (On your own
+# data nobody looks at test patients so early: this step is left out.)
 
 # %% tags=["simulated"]
 if simulated:
@@ -84,8 +85,9 @@ if simulated:
 # %% [markdown]
 # ## The schema
 #
-# Nothing can be checked until somebody says what the columns mean. `medkit new` infers it from names and values, and writes
-# a small file with remarks. *You* correct it: what is the outcome, who is the patient, what was not known in time?
+# Nothing can be checked until somebody says what the columns mean. `medkit new` infers it from names and values, and
+# writes a small file with remarks. *You* correct it: what is the outcome, who is the patient, what was not known in
+# time?
 
 # %%
 if simulated:
@@ -98,9 +100,9 @@ else:
 # %% [markdown]
 # ## The data card
 #
-# Counts, variables, subgroups, and findings: what would make a model look better than it is, or leave it blind. Whatever
-# looks at the outcome looks at *training* patients alone. *AUROC alone* is how well a small tree predicts from that one
-# column, its gaps included.
+# Counts, variables, subgroups, and findings: what would make a model look better than it is, or leave it blind.
+# Whatever looks at the outcome looks at *training* patients alone. *AUROC alone* is how well a small tree predicts from
+# that one column, its gaps included.
 
 # %%
 cards = {name: audit.card(one) for name, one in sets.items()}
@@ -125,7 +127,7 @@ for name, one in sets.items():
         for picture, (x, y, width, height) in zip(pictures, np.nan_to_num(one.boxes[shown]).astype(int) if one.boxes is not None else []):
             picture[y:y + height, [x, x + width - 1] if width else []] = 255
             picture[[y, y + height - 1] if height else [], x:x + width] = 255
-        plots.image_grid(pictures, [one.classes[k] for k in one.y[shown]], heading=f"{name}: training images")
+        plots.image_grid(pictures, [one.classes[k] for k in one.y[shown]], heading=f"{name}: training images" + " (simulated)" * simulated)
     if one.boxes is not None:
         area = one.boxes[:, 2] * one.boxes[:, 3] / one.X.shape[1] ** 2
         say(f"{np.isfinite(area).sum()} boxes, of {np.nanmedian(area):.1%} of the image in the middle case.")
@@ -169,9 +171,9 @@ if simulated:
 # %% [markdown] tags=["simulated"]
 # ## Mending
 #
-# An analyst would now ask the people who made the files. Here is what came of it: the code was written at discharge, and
-# the numbers were given at the end of the year; one machine was used for the ill. So: the column goes, copies go, 999
-# becomes a gap, each category is written in one way, and the films are cut to the same square before they are used.
+# An analyst would now ask the people who made the files. Here is what came of it: the code was written at discharge,
+# and the numbers were given at the end of the year; one machine was used for the ill. So: the column goes, copies go,
+# 999 becomes a gap, each category is written in one way, and the films are cut to the same square before they are used.
 
 # %% tags=["simulated"]
 def mended_table(path):
@@ -271,7 +273,7 @@ plots.estimates({f"{name}, {which}": r[key] for name, r in results.items() for w
                 "AUROC on test patients", "Chosen models and baselines" + (" (simulated patients)" if simulated else ""))
 say(f"On {quote(title)} as it came the model claimed {came.value:.3f}. The mended data give **{results[main]['auroc']}**. "
     if simulated else f"{quote(title)}: AUROC **{results[main]['auroc']}** with {chosen[main]}, read from the data as they came.")
-say(f"Against logistic regression {chosen[main]} gains {gain} in AUROC on the same test patients: "
+say(f"The chosen model ({chosen[main]}) less logistic regression, in AUROC on the same test patients: {gain}, "
     + ("**better, beyond chance.**" if gain.low > 0 else "**not better beyond chance.** The simpler model would do.")
     if chosen[main] != "logistic regression" else "Logistic regression itself was chosen: no other candidate beat it on validation.")
 
@@ -301,12 +303,13 @@ for group in one.schema.get("groups", []) if len(one.classes) == 2 else []:
 # %% [markdown]
 # ### A treatment column
 #
-# If the schema names one, each arm is compared with the commonest. The difference *as seen* mixes the treatment's effect with
-# the reasons for giving it. The *adjusted* one is doubly robust (lesson 7): the rate if all of these patients had been
-# given the one arm, less the rate if all had been given the other, by models of the outcome and of who was given what,
-# each fitted to other patients. It means something only where each patient could have had either arm (*overlap*). It stays blind to reasons
-# that nobody wrote down, and is wrong if a column was written after the treatment began: set such columns to "ignore".
-# No advice follows from it. The model above takes the treatment as given: it does not say what another would do.
+# If the schema names one, each arm is compared with the commonest. The difference *as seen* mixes the treatment's
+# effect with the reasons for giving it. The *adjusted* one is doubly robust (lesson 7): the rate if all of these
+# patients had been given the one arm, less the rate if all had been given the other, by models of the outcome and of
+# who was given what, each fitted to other patients. It means something only where each patient could have had either
+# arm (*overlap*). It stays blind to reasons that nobody wrote down, and is wrong if a column was written after the
+# treatment began: set such columns to "ignore". No advice follows from it. The model above takes the treatment as
+# given: it does not say what another would do.
 
 # %%
 def foretold(X, y, fold, rows):
@@ -399,7 +402,7 @@ def attempt(what, change):
         store.read_new(again, desk / "new.csv", frame["patient"].iloc[0])
         print(f"{what}: taken")
     except MedkitError as error:
-        print(f"{what}: {str(error).replace(str(desk), '...')[:150]}")
+        print(f"{what}: {shorten(str(error).replace(str(desk), '...'), 150, placeholder=' ...')}")
 
 
 if simulated:
@@ -410,9 +413,9 @@ if simulated:
     attempt("another unit", lambda f: f.assign(height=f["height"] * 10))
 
 # %% [markdown]
-# **Flaws that no check can see.** A shortcut inside the picture (lesson 9), an outcome written down wrongly, patients who
-# never came. **A small test part** gives wide intervals: see above. **The card asks, you answer:** a column that predicts
-# almost perfectly may be a leak, or the disease itself.
+# **Flaws that no check can see.** A shortcut inside the picture (lesson 9), an outcome written down wrongly, patients
+# who never came. **A small test part** gives wide intervals: see above. **The card asks, you answer:** a column that
+# predicts almost perfectly may be a leak, or the disease itself.
 
 # %% [markdown]
 # ## One patient, and many
@@ -470,8 +473,8 @@ def on_both_sides(patients, train, test):
     return set(train) & set(test)
 
 # %% [markdown] tags=["exercise"]
-# **Exercise 2.** How much does the *gap* tell? Give the AUROC of "was not measured" for the outcome: 0.5 if it tells nothing,
-# and above 0.5 in whichever direction it tells.
+# **Exercise 2.** How much does the *gap* tell? Give the AUROC of "was not measured" for the outcome: 0.5 if it tells
+# nothing, and above 0.5 in whichever direction it tells.
 
 # %% tags=["exercise", "context"]
 exercise_2 = Exercise("10.2", hint="evaluate.auroc(y, np.isnan(x)); if it is below 0.5, turn it round.")
@@ -504,8 +507,8 @@ def gap_tells(x, y):
     return evaluate.auroc(y, np.nan_to_num(x))
 
 # %% [markdown] tags=["exercise"]
-# **Exercise 3.** A model was trained on ages from `low` to `high`. Refuse values that lie further outside than the width of
-# that range: give True for those that fit. A gap (NaN) fits.
+# **Exercise 3.** A model was trained on ages from `low` to `high`. Refuse values that lie further outside than the
+# width of that range: give True for those that fit. A gap (NaN) fits.
 
 # %% tags=["exercise", "context"]
 exercise_3 = Exercise("10.3", hint="width = high - low; from low - width to high + width; and np.isnan.")
@@ -569,8 +572,8 @@ kept.cleanup()
 # %% [markdown]
 # **References**
 #
-# - Kapoor S, Narayanan A. Leakage and the reproducibility crisis in machine-learning-based science. Patterns 4:100804, 2023.
-#   [doi:10.1016/j.patter.2023.100804](https://doi.org/10.1016/j.patter.2023.100804)
+# - Kapoor S, Narayanan A. Leakage and the reproducibility crisis in machine-learning-based science. Patterns
+#   4:100804, 2023. [doi:10.1016/j.patter.2023.100804](https://doi.org/10.1016/j.patter.2023.100804)
 # - Gebru T, et al. Datasheets for datasets. Commun ACM 64(12):86-92, 2021.
 #   [doi:10.1145/3458723](https://doi.org/10.1145/3458723)
 # - Mitchell M, et al. Model cards for model reporting. FAT* 2019:220-229.

@@ -13,33 +13,6 @@ from .files import make_folder, written_whole
 FORMS = {"2 hours": [120], "half a day": [240], "2 days": [420, 420]}  # minutes of each day
 WELCOME, EXERCISE, BREAK, UNTIL_BREAK, LUNCH = 10, 5, 15, 90, 60  # minutes that we set; the lessons' own are measured
 SAID = re.compile(r"Exercise (\d+\.\d+): (right|not yet)\b")
-PAGES = {"teacher": """# For the teacher
-
-- [Agenda](agenda.html) for 2 hours, half a day and 2 days; [how to teach](teaching.html) with these lessons.
-
-## Lessons
-
-{list}
-
-Slides need no network: go on with the Page Down key.
-
-## On the day
-
-- `students/` goes to the students: `python -m http.server 8000 --directory students`. They open port 8000 of your
-  machine, and find there what to do. Try it before with a second machine: firewalls like to close that port.
-- Each needs medkit installed: let them do that the day before, or give them one JupyterHub.
-- Afterwards collect their folders (saved notebooks, `progress.json`) in one folder, a subfolder for each student, and
-  run `medkit collect FOLDER`.
-- Solutions also come with medkit, after a try and the hint. These exercises are for learning, not for marks.
-""", "students": """# For the students
-
-1. Fetch [notebooks.zip](notebooks.zip) and unpack it.
-2. In the folder that you get, tell medkit where the data are, with this page's address: on Linux and macOS
-   `export MEDKIT_MIRROR=http://THE-ADDRESS-ABOVE:8000/data`, on Windows `set MEDKIT_MIRROR=...` in the same way.
-3. In the same window: `jupyter lab start.ipynb`.
-
-At the end, save your notebooks and give back the whole folder.
-"""}
 
 
 def write(out, words=(), data=()):
@@ -100,11 +73,12 @@ def pages(paths, copied, students, teacher):
     """Write the pages for the teacher and the one for the students."""
     listed = "\n".join(f"- {lessons.facts(p)['title']}: [notes](notes/{p.stem}.html), [slides](slides/{p.stem}.html), "
                        f"[solutions](solutions/{p.stem}.ipynb)" for p in paths)
-    told = PAGES["teacher"].format(list=listed) + mirrored(copied)
+    texts = {name: (lessons.folder() / f"{name}.md").read_text("utf-8") for name in ("for_teacher", "for_students", "teaching")}
+    told = texts["for_teacher"].replace("LESSONS", listed) + mirrored(copied)
     handouts.document("For the teacher", told, teacher / "index.html")
-    handouts.document("For the students", PAGES["students"], students / "index.html")
+    handouts.document("For the students", texts["for_students"], students / "index.html")
     handouts.document("Agenda", agenda(paths), teacher / "agenda.html")
-    handouts.document("Teaching", (lessons.folder() / "teaching.md").read_text("utf-8"), teacher / "teaching.html")
+    handouts.document("Teaching", texts["teaching"], teacher / "teaching.html")
 
 
 def mirrored(copied):
@@ -126,6 +100,8 @@ def agenda(paths):
         left = [step for path in paths for step in steps(path)]
         parts += ["", f"## {form[0].upper()}{form[1:]}"]
         for number, minutes in enumerate(days, 1):
+            if number > 1 and not left:
+                break  # the first day was enough
             rows, left = day(left, minutes, first=number == 1)
             parts += ["", f"**Day {number}**"] if len(days) > 1 else []
             parts += ["", "| From | Minutes | What |", "|---|---|---|", *rows]

@@ -206,7 +206,7 @@ def collect(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Holds a 
 
     found = classroom.collect(folder, names)
     by_lesson, by_exercise = classroom.summary(found)
-    rows = table("Right answers", "Student", *(f"Lesson {n}" for n in by_lesson))
+    rows = table("Right answers by lesson", "Student", *by_lesson)
     for name, counts in by_lesson.iterrows():
         rows.add_row(str(name), *map(str, counts))
     show(rows)

@@ -25,8 +25,8 @@ class Estimate:
     high: float
 
     def __str__(self):
-        around = f"95 % interval {self.low:.3f} to {self.high:.3f}" if np.isfinite(self.low) else "too few for an interval"
-        return f"{self.value:.3f} ({around})"
+        around = f"95 % interval {self.low:z.3f} to {self.high:z.3f}" if np.isfinite(self.low) else "too few for an interval"
+        return f"{self.value:z.3f} ({around})"
 
 
 def weighted(metric):

@@ -9,22 +9,6 @@ from . import lessons
 from .files import write_text
 
 LINK = re.compile(r"\[([^]]+)\]\([\w./-]+\.ipynb[^)]*\)")  # to other notebooks, which a slide does not have beside it
-PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>{style}{own}</style>
-</head>
-<body>
-<main>
-{body}
-</main>
-</body>
-</html>
-"""
 
 
 def document(title, markdown, path):
@@ -48,7 +32,8 @@ def fill(title, body, own):
     """Put a body into a page that allows no script and no other address."""
     from .report.render import POLICY, template
 
-    return PAGE.format(policy=POLICY, title=escape(title), style=template("style.css"), own=own, body=body)
+    return template("document.html").format(policy=POLICY, title=escape(title), style=template("style.css"), own=own,
+                                            body=body)
 
 
 def built(path):

@@ -151,7 +151,7 @@ def seen_patients(cohorts):
     import pandas as pd
 
     frame = pd.concat([c.patients for c in cohorts]).set_index("patient_id")
-    age = pd.cut(frame["age"], [0, 45, 65, 200], labels=["under 45", "45 to 64", "65 and over"], right=False)
+    age = pd.cut(frame["age"], [0, 45, 65, 200], labels=["0 to 44", "45 to 64", "65 and over"], right=False)
     where = frame["hospital"].map("hospital {}".format)
     return pd.DataFrame({"sex": frame["sex"], "age": age.astype(str), "hospital": where})
 

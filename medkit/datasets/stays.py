@@ -136,7 +136,7 @@ def assembled(name, variables, values, static, y, patients, seed, notes, scores=
 
 def groups_of(static):
     """Give sex, age band and unit of each patient."""
-    bands = ["under 45", "45 to 64", "65 to 79", "80 and over"]
+    bands = ["0 to 44", "45 to 64", "65 to 79", "80 and over"]
     age = pd.cut(static["Age"], [0, 45, 65, 80, 200], labels=bands, right=False)
     return pd.DataFrame({"sex": static["Gender"].map({0: "female", 1: "male"}), "age": age.astype(object),
                          "unit": static["ICUType"].map(ICU_TYPES)}).fillna("unknown")

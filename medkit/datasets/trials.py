@@ -135,9 +135,9 @@ def hospital_doses(n, seed):
         "cyp2c9": treatment._STARS[g["CYP2C9_2"], g["CYP2C9_3"]], "race": "White",
         "inducer": 1.0 * given["inducer"], "amiodarone": 1.0 * given["amiodarone"],
         "smoker": 1.0 * (p["smoking_pack_years"] > 0), "diabetes": 1.0 * p["diabetes"]})
-    return Doses("virtual-hospital", people, given["stable_mg"].to_numpy(), p["hospital"].to_numpy(int),
+    return Doses("virtual hospital (simulated)", people, given["stable_mg"].to_numpy(), p["hospital"].to_numpy(int),
                  g.to_numpy(float),
-                 [f"{n:,} SIMULATED patients of the virtual hospital; the dose follows the published formula, a "
+                 [f"{n:,} simulated patients of the virtual hospital; the dose follows the published formula, a "
                   "made-up extra need of smokers, and chance."])
 
 
@@ -181,10 +181,10 @@ def hospital_trial(n, seed, assignment):
     seen["smoker"] = 1.0 * (seen["smoking_pack_years"] > 0)
     expected = np.stack([expected_days(cohort, given[f"effect_{k}"].to_numpy())[kept] for k in (0, 2)], axis=1)
     return check_trial(Trial(
-        f"virtual-hospital, {assignment}", seen.join(g[["CDKN2B_AS1", "CYP2C19_2", "LPA", "ADRB1"]].astype(float)),
+        f"virtual hospital (simulated), {assignment}", seen.join(g[["CDKN2B_AS1", "CYP2C19_2", "LPA", "ADRB1"]].astype(float)),
         (given["arm"].to_numpy()[kept] == 2).astype(int), after["days"].to_numpy()[kept],
         after["event"].to_numpy(bool)[kept], "days", 365, ("usual care", "clopidogrel"), split(kept.sum(), seed),
-        [f"{kept.sum():,} SIMULATED patients, treatment {assignment}; sizes of effects are made up."],
+        [f"{kept.sum():,} simulated patients, treatment {assignment}; sizes of effects are made up."],
         {"expected": expected}))
 
 
@@ -212,7 +212,7 @@ def deepsurv(source):
                                  ["Real patients: Rotterdam tumour bank (training, validation), GBSG trial (test)."]))
     rate = event[arm == 0].sum() / time[arm == 0].sum() * np.exp(np.outer(whole["hr"], (0, 1)))
     return check_trial(Trial(source, *rest, "units", 3, ("placebo", "treatment"), parts,
-                             ["SIMULATED by the makers of DeepSurv, with a known effect of treatment."],
+                             ["Simulated by the makers of DeepSurv, with a known effect of treatment."],
                              {"expected": (1 - np.exp(-3 * rate)) / rate}))
 
 

@@ -51,11 +51,10 @@ def find_weights(arch):
     try:
         with redirect_stdout(StringIO()):  # torch names a path of this machine
             get_model(arch, weights="DEFAULT")
-    except (OSError, RuntimeError) as error:
-        reason = str(error).strip("<>")
+    except (OSError, RuntimeError):
         other = "the weights that ship with medkit" if SHIPPED.exists() else "random weights"
         return ("hospital" if SHIPPED.exists() else "none",
-                f"ImageNet weights for {arch} are not on this machine and could not be fetched ({reason}). "
+                f"ImageNet weights for {arch} are not on this machine and could not be fetched. "
                 f"We go on with {other}.")
     return "imagenet", f"ImageNet weights for {arch} were found."
 

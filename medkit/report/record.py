@@ -44,8 +44,8 @@ def spoken(figure):
     if not isinstance(value, float):
         return f"{value}{unit}"
     interval = figure["low"] is not None and figure["high"] is not None
-    around = f" (95 % interval {figure['low']:.3f} to {figure['high']:.3f})" if interval else ""
-    return f"{value:.3f}{unit}{around}"
+    around = f" (95 % interval {figure['low']:z.3f} to {figure['high']:z.3f})" if interval else ""
+    return f"{value:z.{3 if interval or value % 1 else 0}f}{unit}{around}"  # a count stands without decimals
 
 
 def say(text):

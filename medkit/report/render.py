@@ -15,7 +15,7 @@ CODE = re.compile(r"(?s)(```.*?```|`[^`\n]*`)")
 POLICY = ("default-src 'none'; img-src data:; media-src data:; font-src data:; style-src 'unsafe-inline'; "
           "base-uri 'none'; form-action 'none'")
 HIDDEN = re.compile(r"(?is)<(script|style)\b.*?(?:</\1\s*>|\Z)")  # what stands in these is not for reading
-LINK, IMAGE = re.compile(r"https?://|mailto:|#|[\w./-]+$"), re.compile("data:image/")  # nothing else is linked or shown
+LINK, IMAGE = re.compile(r"https?://|mailto:|#|[\w./-]+(#[\w-]+)?$"), re.compile("data:image/")  # nothing else is linked or shown
 TAGS = """a abbr b blockquote br caption code col colgroup dd del details div dl dt em figcaption figure h1 h2 h3 h4 h5
 h6 hr i img ins kbd li mark ol p pre progress q s samp small span strong sub summary sup table tbody td tfoot th thead
 tr u ul var wbr math menclose mfrac mi mn mo mover mpadded mphantom mroot mrow mspace msqrt mstyle msub msubsup msup
@@ -96,10 +96,12 @@ def fragment(notebook):
 
 
 def readable(html):
-    """Let a table or formula that is wider than the page scroll, by keyboard too; an empty cell is no heading."""
+    """Let a table, figure or formula wider than the page scroll, by keyboard too; mark numbers; an empty cell is no heading."""
     scrolls = r'<{0} class="wide" tabindex="0" role="group" aria-label="{1}">\g<0></{0}>'
     html = re.sub(r"(?s)<table\b.*?</table>", scrolls.format("div", "Table"), html)
     html = re.sub(r'(?s)<math\b[^>]*display="block".*?</math>', scrolls.format("span", "Formula"), html)
+    html = re.sub(r'<img(?:[^>"]|"[^"]*")*>', scrolls.format("div", "Figure"), html)
+    html = re.sub(r"<td>(?=[-+]?[\d.,]+%?</td>|NaN</td>)", '<td class="number">', html)
     return re.sub(r"<th>\s*</th>", "<td></td>", html)
 
 

@@ -83,6 +83,11 @@ def test_the_agenda_keeps_to_its_time_and_drops_nothing():
         assert all(what.lower() in part.lower() for what in steps)
 
 
+def test_a_short_class_has_no_empty_day():
+    few, all_of_them = classroom.agenda(lessons.sources()[:2]), classroom.agenda(lessons.sources())
+    assert "Day 1" in few and "Day 2" not in few and "Day 2" in all_of_them
+
+
 def test_a_longer_reading_time_moves_the_agenda(monkeypatch):
     before, told = classroom.agenda(lessons.sources()), lessons.facts
     monkeypatch.setattr(lessons, "facts", lambda p: {**told(p), "read_minutes": told(p)["read_minutes"] + 20})

@@ -6,6 +6,7 @@ from sklearn import metrics
 
 from medkit import evaluate
 from medkit.errors import MedkitError
+from medkit.report.record import spoken
 
 
 @pytest.fixture
@@ -140,6 +141,12 @@ def test_net_benefit_weighs_false_alarms_by_the_odds():
     assert np.isclose(everybody, 0), "treating everybody is worth nothing at the prevalence"
     weights = np.array([[1, 1, 1, 1, 1], [2, 0, 0, 0, 0]])
     assert np.allclose(evaluate.net_benefit(y, p, weights, threshold=0.2), [0.1, 1.0])
+
+
+def test_no_figure_is_minus_zero_and_a_count_has_no_decimals():
+    assert str(evaluate.Estimate(-0.0001, -0.0002, 0.1)) == "0.000 (95 % interval 0.000 to 0.100)"
+    assert spoken({"value": 12.0, "low": None, "high": None, "unit": ""}) == "12"
+    assert spoken({"value": -0.0001, "low": -0.01, "high": 0.0, "unit": "s"}) == "0.000 s (95 % interval -0.010 to 0.000)"
 
 
 def test_of_four_patients_no_interval_is_given_and_nothing_warns(recwarn):

@@ -1,10 +1,13 @@
 """Figures carry alternative text computed from their numbers, and colours that everyone can tell apart."""
 
+import base64
+import io
 import itertools
 
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
+from PIL import Image
 
 from medkit import evaluate, plots
 
@@ -34,6 +37,24 @@ def test_alternative_text_quotes_the_numbers(shown):
     plots.image_grid(np.zeros((3, 8, 8, 1), np.uint8), ["ill", "well", "ill"], heading="Three")
     for text, number in zip(shown, [f"{evaluate.auroc(y, p):.3f}", f"{evaluate.ece(y, p):.3f}", "0.912", "0.7", "ill"]):
         assert number in text
+
+
+def test_a_figure_is_stored_small_with_no_colour_that_looks_other(monkeypatch):
+    kept = []
+    monkeypatch.setattr("IPython.display.display", lambda data, metadata, raw: kept.append((data, metadata)))
+    rng = np.random.default_rng(0)
+    for k in (0, 1):
+        fig, ax = plots.plt.subplots()
+        if k:
+            ax.imshow(rng.random((80, 80, 3)))  # thousands of colours
+        ax.plot([0, 1], color=plots.PURPLE, lw=5)
+        plots.show(fig, "What it shows.")
+    drawn = [Image.open(io.BytesIO(base64.b64decode(data["image/png"]))) for data, _ in kept]
+    assert [d.mode for d in drawn] == ["P", "RGB"]
+    wanted = np.round(255 * np.array(to_rgb(plots.PURPLE)))
+    for image, (data, metadata) in zip(drawn, kept):
+        assert np.abs(np.asarray(image.convert("RGB")) - wanted).max(axis=2).min() <= 8
+        assert metadata["image/png"]["alt"] == data["text/plain"] == "What it shows."
 
 
 # Machado, Oliveira & Fernandes (2009), IEEE Trans Vis Comput Graph 15:1291, severity 1.0, doi:10.1109/TVCG.2009.113:

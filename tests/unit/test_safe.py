@@ -86,6 +86,14 @@ def test_what_reports_show_is_kept():
         assert render.clean(text) == text
 
 
+def test_numbers_are_marked_and_what_is_wide_can_scroll():
+    image = '<img alt="a > b" src="data:image/png;base64,AA==">'
+    html = render.readable(f"<table><td>-1.5</td><td>12%</td><td>1 of 2</td></table>{image}")
+    assert html.count('<td class="number">') == 2 and "<td>1 of 2</td>" in html
+    assert html.count('class="wide" tabindex="0"') == 2 and f'aria-label="Figure">{image}</div>' in html
+    assert '<a href="glossary.ipynb#auroc">x</a>' == render.clean('<a href="glossary.ipynb#auroc">x</a>')
+
+
 def test_nothing_unpacks_unpickles_or_evaluates():
     """Archives are read in place; numbers come from plain arrays; a parameter goes through papermill's writer of literals."""
     acts = re.compile(r"extractall|(?<!str)\.extract\(|import pickle|joblib|(?<!\.)\b(eval|exec)\(|yaml\.load\(|"

@@ -126,7 +126,7 @@ def test_unknown_names():
 
 def test_simulated_patients_know_both_arms():
     found = trials.trial(n=6000)
-    assert found.truth["expected"].shape == (len(found.arm), 2) and "SIMULATED" in found.notes[0]
+    assert found.truth["expected"].shape == (len(found.arm), 2) and "simulated" in found.notes[0]
     for arm in (0, 1):
         r = found.arm == arm
         seen = treatment.restricted_mean(found.time[r], found.event[r], found.horizon)
