@@ -134,7 +134,7 @@ p[:5]
 # %% [markdown]
 # With all weights at zero the node knows nothing, and gives everybody even odds. How wrong is that? The
 # *cross-entropy* is small when the ill get a high risk and the well a low one, and large when the node is
-# sure and wrong.
+# sure and wrong. Its unit is the *nat* (the logarithm is the natural one).
 
 # %%
 def cross_entropy(y, p):

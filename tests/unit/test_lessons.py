@@ -141,7 +141,7 @@ def test_built_notebooks_are_clean(path):
         if "image/png" in output.get("data", {}):
             assert len(output["metadata"]["image/png"]["alt"]) > 20
     executed = path.parent.name == "notebooks" and path.stem != "glossary"
-    assert bool(outputs) == executed
+    assert bool(outputs) == executed and path.stat().st_size < 1_500_000
 
 
 @pytest.mark.parametrize("path", [p for p in BUILT if p.stem in ("start", "glossary")],
