@@ -126,6 +126,17 @@ def bell(rows, table):
     return np.nan_to_num(shape.fit(table[rows]).transform(table).clip(-2.5, 2.5)).astype(np.float32)
 
 # %% [markdown]
+# Not everybody who leaves alive is well. Where the data say who died later, the models may learn from it: in *training*,
+# a death within half a year of admission counts as 0.3 of a death (a *soft label*). Whether somebody left alive is
+# still what every test asks.
+
+# %%
+y, who = data.y, data.patients
+days = data.scores["days to death"] if "days to death" in data.scores else pd.Series(np.nan, range(len(y)))
+soft = np.where((y == 0) & (days <= 180), 0.3, y).astype(np.float32)
+say(f"**{((soft > 0) & (soft < 1)).sum()}** stays have a soft label: alive at discharge, dead within half a year.")
+
+# %% [markdown]
 # The same networks will be trained many times below, so we say once how. A `StayNet` is a recurrent body, a pool over
 # hours and a small head. In training it hides some measurements at random: with few patients that keeps it honest.
 
@@ -133,7 +144,6 @@ def bell(rows, table):
 seen = coarse(data.values)
 mask = np.isfinite(seen)
 since = recurrent.hours_since(mask)
-y, who = data.y, data.patients
 epochs, hidden = (6, 32) if effort == "demo" else (10, 48)
 
 
@@ -151,7 +161,7 @@ def recurrent_net(body, rows, seed=seed, progress=False):
     training.set_seed(seed)
     tensors = inputs(rows)
     net = recurrent.StayNet(body(seen.shape[2], hidden), hidden, tensors[3].shape[1])
-    part = tuple(t[rows] for t in (*tensors, y[:, None].astype(np.float32)))
+    part = tuple(t[rows] for t in (*tensors, soft[:, None]))
     dls = training.array_loaders(part, tuple(t[:64] for t in part), 64, seed=seed)
     learn = training.learner(dls, net, nn.BCEWithLogitsLoss(), cbs=training.averaging())
     training.fit(learn, epochs, lr=0.003, wd=0.05, progress=progress)
@@ -303,26 +313,34 @@ say(f"Each stay is now a row of **{X.shape[1]}** numbers.")
 table, trees = X.to_numpy(), 100 if effort == "demo" else 170
 
 
+def softened(rows):
+    """Give rows, labels and weights; a soft label becomes two rows, alive and dead, that share its weight."""
+    both = np.concatenate([rows, rows[(soft[rows] > 0) & (soft[rows] < 1)]])
+    dead = np.concatenate([y[rows], np.ones(len(both) - len(rows), int)])
+    return both, dead, np.where(dead, soft[both], 1 - soft[both])
+
+
+# %%
 def logistic(rows, seed=seed):
     """Fit logistic regression to the features of some rows; give what predicts the risk of others."""
-    Z = bell(rows, table)
-    model = LogisticRegression(C=0.001, max_iter=500).fit(Z[rows], y[rows])
+    Z, (both, dead, weight) = bell(rows, table), softened(rows)
+    model = LogisticRegression(C=0.001, max_iter=500).fit(Z[both], dead, weight)
     return lambda asked: model.predict_proba(Z[asked])[:, 1]
 
 
 def boosting(rows, seed=seed, table=table):
     """The same, by gradient boosting; `table` may hold other features."""
-    some = np.isfinite(table[rows]).any(axis=0)  # columns that are not empty
+    some, (both, dead, weight) = np.isfinite(table[rows]).any(axis=0), softened(rows)  # columns that are not empty
     model = HistGradientBoostingClassifier(
         learning_rate=0.06, max_iter=trees, max_leaf_nodes=8, l2_regularization=10, max_features=0.2,
-        max_bins=63, random_state=seed).fit(table[rows][:, some], y[rows])
+        max_bins=63, random_state=seed).fit(table[both][:, some], dead, weight)
     return lambda asked, table=table: model.predict_proba(table[asked][:, some])[:, 1]
 
 
 def machine(rows, seed=seed):
     """The same, by a support vector machine; its distances are bent to 0 ... 1."""
-    Z = bell(rows, table)
-    model = SVC(C=1, gamma=1.7 / Z.shape[1]).fit(Z[rows], y[rows])
+    Z, (both, dead, weight) = bell(rows, table), softened(rows)
+    model = SVC(C=1, gamma=1.7 / Z.shape[1]).fit(Z[both], dead, weight)
     return lambda asked: expit(3 * model.decision_function(Z[asked]))
 
 

@@ -52,7 +52,8 @@ def outcomes_of(letter):
     """Read one set's outcomes."""
     path = fetch.path(NAME, f"Outcomes-{letter}.txt")
     try:
-        return pd.read_csv(path)[["RecordID", "SAPS-I", "SOFA", "In-hospital_death"]].astype({"RecordID": np.int64})
+        return pd.read_csv(path)[["RecordID", "SAPS-I", "SOFA", "Survival", "In-hospital_death"]].astype(
+            {"RecordID": np.int64})
     except (ValueError, KeyError) as error:
         raise MedkitError(f"{path} is not a table of outcomes: {error}. Remove it; it is downloaded again.") from None
 

@@ -37,7 +37,7 @@ class Stays:
     parts : dict
         "train", "valid" and "test" to row numbers: split by patient, outcome balanced.
     scores : DataFrame
-        Severity scores (SAPS-I, SOFA) where known: for comparison, never an input.
+        SAPS-I, SOFA and "days to death" from admission, where known: to compare with or to learn from, never an input.
     notes : list of str
         What the reader should know.
     groups : DataFrame
@@ -155,9 +155,10 @@ def challenge(hours, seed, sets, clean):
     notes = [f"Real stays: PhysioNet/CinC challenge 2012, set {' and '.join(sets)}. "
              f"Values as they were written down{how(rows)}.",
              f"{bare} of {len(patients):,} stays hold no time series."]
-    scores = outcomes[["SAPS-I", "SOFA"]].astype(float).where(lambda s: s >= 0)
+    scores = outcomes[["SAPS-I", "SOFA", "Survival"]].astype(float).where(lambda s: s >= 0)
     return assembled(CHALLENGE, SERIES, values, at_admission(rows, patients, hours),
-                     outcomes["In-hospital_death"].to_numpy(np.int64), patients, seed, notes, scores)
+                     outcomes["In-hospital_death"].to_numpy(np.int64), patients, seed, notes,
+                     scores.rename(columns={"Survival": "days to death"}))
 
 
 def how(rows):
