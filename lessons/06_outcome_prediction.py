@@ -459,6 +459,7 @@ record("net_auroc", aurocs[net])
 PAIRS = [(net, "logistic regression"), (net, "boosting"), ("stack of all", "boosting")]
 gaps = {f"{a} less {b}": evaluate.compare(evaluate.auroc, truth, risk[a], risk[b], patient) for a, b in PAIRS}
 plots.estimates(gaps, "difference in AUROC", f"Deep against simple, on the same stays\n{source}", reference=0)
+record("gain_over_boosting", gaps["stack of all less boosting"])
 
 # %%
 def verdict(gap):
