@@ -21,13 +21,12 @@ BREAST = ["hormone therapy", "tumour size", "postmenopausal", "age", "positive n
 @dataclass(frozen=True)
 class Doses:
     """Patients on a stable dose of warfarin: `people` as the formula asks (see
-    `hospital.treatment.iwpc_root_dose`) and more, `dose` in mg a week, shape (n,), `site`, and `variants`
+    `hospital.treatment.iwpc_root_dose`) and more, `dose` in mg a week, shape (n,), and `variants`
     (n, variants) in genome order, counts of an allele, NaN where unknown."""
 
     name: str
     people: pd.DataFrame
     dose: np.ndarray
-    site: np.ndarray
     variants: np.ndarray
     notes: list
 
@@ -83,8 +82,7 @@ def iwpc(table):
     notes = [f"{len(table):,} real patients in the table, {kept.sum():,} with a dose, a decade of age, a height and a "
              "weight.", "A missing VKORC1 genotype is read off its neighbours, as the consortium did; others stay "
              "unknown."]
-    return Doses("iwpc-warfarin", people[kept].reset_index(drop=True), dose[kept].to_numpy(float),
-                 table["Project Site"][kept].to_numpy(int), variants, notes)
+    return Doses("iwpc-warfarin", people[kept].reset_index(drop=True), dose[kept].to_numpy(float), variants, notes)
 
 
 def vkorc1(table):
@@ -135,8 +133,7 @@ def hospital_doses(n, seed):
         "cyp2c9": treatment._STARS[g["CYP2C9_2"], g["CYP2C9_3"]], "race": "White",
         "inducer": 1.0 * given["inducer"], "amiodarone": 1.0 * given["amiodarone"],
         "smoker": 1.0 * (p["smoking_pack_years"] > 0), "diabetes": 1.0 * p["diabetes"]})
-    return Doses("virtual hospital (simulated)", people, given["stable_mg"].to_numpy(), p["hospital"].to_numpy(int),
-                 g.to_numpy(float),
+    return Doses("virtual hospital (simulated)", people, given["stable_mg"].to_numpy(), g.to_numpy(float),
                  [f"{n:,} simulated patients of the virtual hospital; the dose follows the published formula, a "
                   "made-up extra need of smokers, and chance."])
 

@@ -44,10 +44,9 @@ def follow_up(cohort, assignment="confounded", arms=2):
 
 def expected_days(cohort, effect):
     """Give the expected days alive within a year, (n,), under treatments of these log hazard ratios (n,)."""
-    ill = _log_hazard(cohort) + effect
     t = np.linspace(0, YEAR - 2, 400)
-    alive = np.exp(-np.exp(np.asarray(ill))[:, None] * t**_SHAPE)
-    return 2 + np.trapezoid(alive, t, axis=1)
+    some = np.array_split(np.exp(np.asarray(_log_hazard(cohort) + effect)), len(cohort) // 5000 + 1)  # to save memory
+    return 2 + np.concatenate([np.trapezoid(np.exp(-h[:, None] * t**_SHAPE), t, axis=1) for h in some])
 
 
 def _log_hazard(cohort):

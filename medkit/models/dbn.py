@@ -48,9 +48,8 @@ class RBM(nn.Module):
         """Go back and forth between the layers `steps` times; give a sample of the visible units."""
         for _ in range(steps):
             h = torch.bernoulli(self.hidden(v), generator=generator)
-            mean = self.visible(h)
-            noise = torch.randn(mean.shape, generator=generator, device=mean.device) if self.gaussian else None
-            v = mean + noise if self.gaussian else torch.bernoulli(mean, generator=generator)
+            mean, chance = self.visible(h), {"generator": generator}
+            v = torch.normal(mean, 1.0, **chance) if self.gaussian else torch.bernoulli(mean, **chance)
         return v
 
     @torch.no_grad()
@@ -60,11 +59,9 @@ class RBM(nn.Module):
             raise MedkitError(f"{len(self.c)} hidden units have too many states to count; at most 20 do.")
         h = torch.tensor(list(itertools.product((0.0, 1.0), repeat=len(self.c))))
         inside = h @ self.W.T
-        if self.gaussian:
-            each = (inside * self.b + inside**2 / 2 + 0.5 * np.log(2 * np.pi)).sum(1)
-        else:
-            each = nn.functional.softplus(inside + self.b).sum(1)
-        return torch.logsumexp(each + h @ self.c, 0)
+        each = inside * self.b + inside**2 / 2 + 0.5 * np.log(2 * np.pi) if self.gaussian else \
+            nn.functional.softplus(inside + self.b)
+        return torch.logsumexp(each.sum(1) + h @ self.c, 0)
 
     def log_likelihood(self, v):
         """Give the exact log-likelihood of each row, (n,); for at most 20 hidden units."""
@@ -89,14 +86,8 @@ def train_rbm(rbm, v, epochs=20, lr=0.05, batch=64, k=1, persistent=False, seed=
             optimiser.zero_grad()
             (rbm.free_energy(v[rows]).mean() - rbm.free_energy(fantasy).mean()).backward()
             optimiser.step()
-        errors.append(reconstruction_error(rbm, v))
+        errors.append(float(((rbm.visible(rbm.hidden(v)) - v) ** 2).mean().detach()))
     return errors
-
-
-@torch.no_grad()
-def reconstruction_error(rbm, v):
-    """Mean squared difference of rows and what one step there and back makes of them."""
-    return float(((rbm.visible(rbm.hidden(v)) - v) ** 2).mean())
 
 
 def stack(v, sizes, gaussian=True, epochs=20, lr=0.02, seed=0, **options):

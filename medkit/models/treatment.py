@@ -35,19 +35,14 @@ def tarnet_loss(net, X, arm, y, balance=0.0):
     return ((both.gather(1, arm[:, None])[:, 0] - y) ** 2).mean() + balance * gap
 
 
-class DeepSurv(nn.Module):
+class DeepSurv(TARNet):
     """The log hazard ratio of each patient, (n,), by a network (Katzman et al., 2018).
 
-    `forward` takes covariates (n, inputs) and the arm (n,).
+    `forward` takes covariates (n, inputs) and the arm (n,); one head is the prognosis, one the effect.
     """
 
-    def __init__(self, inputs, width=16):
-        super().__init__()
-        self.net = nn.Sequential(nn.Linear(inputs, width), nn.ELU(), nn.Linear(width, width), nn.ELU(),
-                                 nn.Linear(width, 2))
-
     def forward(self, X, arm):
-        prognosis, effect = self.net(X).T
+        prognosis, effect = super().forward(X).T
         return prognosis + arm * effect
 
 
@@ -56,6 +51,23 @@ def cox_loss(risk, time, event):
     order = torch.argsort(time, descending=True)
     risk, event = risk[order], event[order].float()
     return -((risk - torch.logcumsumexp(risk, 0)) * event).sum() / event.sum().clamp(min=1)
+
+
+def fit_cox(X, time, event, penalty, start=None, steps=8):
+    """Coefficients of a Cox model, (inputs,), by Newton's method from `start`; ties as in `cox_loss`.
+
+    `penalty`, (inputs,), shrinks each of them (ridge).
+    """
+    order = np.argsort(-time)
+    X, died, b = X[order], event[order], np.zeros(X.shape[1]) if start is None else start
+    for _ in range(steps):
+        w = np.exp(X @ b)
+        at_risk = np.cumsum(w)
+        mean = (np.cumsum(w[:, None] * X, axis=0) / at_risk[:, None])[died]
+        share = w * np.cumsum((died / at_risk)[::-1])[::-1]
+        curve = X.T @ (share[:, None] * X) - mean.T @ mean
+        b = b + np.linalg.solve(curve + np.diag(penalty), (X[died] - mean).sum(0) - penalty * b)
+    return b
 
 
 def descend(net, loss, epochs=200, lr=0.01, wd=1e-3):
@@ -94,6 +106,13 @@ def x_learner(model, X, arm, y, X_new, propensity=0.5):
     from_one = clone(model).fit(X[arm == 1], y[arm == 1] - none.predict(X[arm == 1]))
     from_none = clone(model).fit(X[arm == 0], one.predict(X[arm == 0]) - y[arm == 0])
     return propensity * from_none.predict(X_new) + (1 - propensity) * from_one.predict(X_new)
+
+
+def stranger_than(X, X_new):
+    """Share of the patients `X` who are less odd than each new one (Mahalanobis distance from their mean), (n_new,)."""
+    mean, inverse = X.mean(0), np.linalg.pinv(np.cov(X.T))
+    usual, new = (np.einsum("ni,ij,nj->n", v - mean, inverse, v - mean) for v in (X, X_new))
+    return np.mean(usual < new[:, None], axis=1)
 
 
 def kaplan_meier(time, event, weights=None):

@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.linear_model import LinearRegression
+from sksurv.linear_model import CoxPHSurvivalAnalysis
+from sksurv.util import Surv
 
 from medkit.datasets import trials
 from medkit.errors import MedkitError
@@ -41,6 +43,15 @@ def test_cox_loss_is_the_partial_likelihood():
     assert float(treatment.cox_loss(risk, time, event)) == pytest.approx(float(by_hand), abs=1e-6)
 
 
+def test_newton_finds_the_coefficients_of_another_implementation():
+    X, arm, y, _ = data(500)
+    time, event, penalty = np.exp(-y) + 1e-9 * np.arange(500), np.arange(500) % 3 > 0, np.array([1.0, 50.0, 5.0])
+    other = CoxPHSurvivalAnalysis(penalty).fit(X, Surv.from_arrays(event, time)).coef_
+    found = treatment.fit_cox(X, time, event, penalty)
+    assert np.allclose(found, other, atol=1e-3) and np.abs(found).max() > 0.2
+    assert np.allclose(found, treatment.fit_cox(X, time, event, penalty, found, steps=1), atol=1e-6)
+
+
 def test_restricted_mean_and_pseudo_values():
     time, event = np.array([1.0, 2.0, 3.0, 4.0]), np.ones(4, bool)
     assert treatment.restricted_mean(time, event, 3.0) == pytest.approx((1 + 2 + 3 + 3) / 4)
@@ -75,7 +86,7 @@ def test_doubly_robust_is_right_when_the_outcome_model_is_wrong():
 
 
 def table(**changes):
-    row = {"PharmGKB Subject ID": "PA1", "Project Site": 1, "Gender": "male", "Race (OMB)": "White", "Age": "60 - 69",
+    row = {"PharmGKB Subject ID": "PA1", "Gender": "male", "Race (OMB)": "White", "Age": "60 - 69",
            "Height (cm)": 170.0, "Weight (kg)": 80.0, "CYP2C9 consensus": "*1/*1", "Amiodarone (Cordarone)": 0.0,
            "Current Smoker": 0.0, "Simvastatin (Zocor)": 0.0, "Therapeutic Dose of Warfarin": 35.0}
     row |= {name: 0.0 for name in trials.INDUCERS}
@@ -142,3 +153,13 @@ def test_xls_and_xlsx_are_read_alike(tmp_path, monkeypatch):
     assert len(trials.doses("iwpc-warfarin").dose) == 2
     (folder / "PS206767-553247439.xlsx").rename(folder / "PS206767-553247439.xls")
     assert len(trials.doses("iwpc-warfarin").dose) == 2  # pandas looks at the content, not the name
+
+
+def test_a_patient_unlike_any_in_training_is_flagged_though_each_value_is_usual():
+    rng = np.random.default_rng(0)
+    height = rng.normal(170, 10, 2000)
+    X = np.column_stack([height, height - 100 + rng.normal(0, 3, 2000), np.ones(2000)])  # one column is constant
+    usual, tall_and_light = X.mean(0), [185.0, 60.0, 1.0]
+    share = treatment.stranger_than(X, np.array([usual, tall_and_light]))
+    assert share[0] < 0.01 and share[1] > 0.99
+    assert treatment.stranger_than(X, X).mean() == pytest.approx(0.5, abs=0.001)
