@@ -64,7 +64,7 @@ seed: int = 0  # patients and starting weights
 
 # %%
 simulated = dataset == "virtual-hospital"
-many, epochs, members = (2400, 8, 2) if effort == "demo" else (8000, 16, 3)
+many, epochs, members = (2400, 8, 2) if effort == "demo" else (16000, 16, 3)
 
 
 def hospital_films(n, seed):
@@ -162,7 +162,7 @@ METHODS = {"attention": explain.attention,
            "occlusion": by_member(explain.occlusion, window=side // 4, stride=side // 10, baseline=level)}
 
 # %%
-def smooth(maps, width=side / 12):
+def smooth(maps, width=side / 8):
     """Blur maps, so that the peak is the middle of what lights up, not its brightest pixel."""
     return np.stack([gaussian_filter(m, width, mode="constant") for m in maps])
 
