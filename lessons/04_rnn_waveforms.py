@@ -128,14 +128,15 @@ def shapes(windows):
 
 
 # %% [markdown]
-# Few real patients have many S beats. Simulated ones can be admitted: with `borrow`, each model of real patients also
-# learns from a virtual hospital of its own. Test patients stay real.
+# Few real patients have many S beats. Simulated ones can be sent to us: with `borrow`, each model of real patients also
+# learns from a virtual clinic of its own, to which patients come because of ectopic beats. So it meets what is rare: a
+# few have a *sick sinus node*, and S beats in long runs. Test patients stay real.
 
 # %%
 epochs, members = (5, 1) if effort == "demo" else (3, 3)
 columns, ends = ("record", "patients", "at", "y", "windows", "rr"), [len(data.y)]
 if borrow and effort == "full" and dataset != "virtual-hospital":
-    more = [waveforms.beats(seed=seed + k) for k in range(members)]
+    more = [waveforms.beats("virtual-clinic", seed + k) for k in range(members)]
     ends = np.cumsum([len(one.y) for one in (data, *more)])
     data = replace(data, **{c: np.concatenate([getattr(one, c) for one in (data, *more)]) for c in columns})
 borrowed = [np.arange(a, b) for a, b in zip(ends, ends[1:])]
@@ -332,7 +333,7 @@ trees = [grow_trees(rows) for rows in taught]
 p_trees = ask_trees(trees, tested)
 
 # %% [markdown]
-# (With `borrow` trees are grown once for each simulated hospital, and their answers are averaged.) As a
+# (With `borrow` trees are grown once for each simulated clinic, and their answers are averaged.) As a
 # fourth, we average the answers of the GRU and the trees.
 #
 # Accuracy says little here: most beats are N. For each class we ask two questions. *Sensitivity* (Se): what share of
