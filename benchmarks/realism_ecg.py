@@ -52,11 +52,8 @@ def real_record(folder, number):
 
 
 def simulated_records(patients, seed):
-    """Yield Holters of patients sent because of their ectopic beats; a quarter for many atrial ones (sick sinus nodes too)."""
-    state = latent.draw(seed, 0, patients)
-    rng = np.random.default_rng(seed)
-    state["ectopy_v"] = np.exp(rng.normal(4.5, 1.8, patients))
-    state["ectopy_s"] = np.exp(rng.normal(3.5, 1.8, patients) + 2.5 * (rng.random(patients) < 0.25))
+    """Yield Holters of patients sent because of their ectopic beats."""
+    state = latent.referred(seed, patients)
     for row in range(patients):
         cohort = SimpleNamespace(latent=state.iloc[row:row + 1])
         one = ecg.record(cohort, SECONDS, 360, leads=2)

@@ -26,7 +26,8 @@ DS2 = "100 103 105 111 113 117 121 123 200 202 210 212 213 214 219 221 222 228 2
 VALID = "114 118 124 205 207".split()  # of DS1: each class is there, N, S and V in more than one patient
 RR = ("previous", "next", "local mean", "record mean")
 FS, BEFORE, AFTER, VERSION = 120, 42, 66, 1  # windows of 0.35 s before and 0.55 s after the R peak
-SEEN, HOLTERS, SECONDS = 6000, 80, 120  # simulated patients: those with most ectopic beats wear a recorder
+SIMULATED = {"virtual-hospital": "those of 6,000 with most ectopic beats", "virtual-clinic": "sent for ectopic beats"}
+SECONDS = 120  # of recording, of each simulated patient
 
 
 @dataclass(frozen=True)
@@ -58,17 +59,18 @@ def beats(source="virtual-hospital", seed=0):
     Parameters
     ----------
     source : str or path
-        "virtual-hospital" (simulated), "mitdb", or a folder of WFDB records with annotations (.atr).
+        "virtual-hospital" or "virtual-clinic" (simulated; the second has more ectopic beats), "mitdb", or a folder of
+        WFDB records with annotations (.atr).
     seed : int
         For the hospital: which patients. For a folder: which split.
     """
-    if source == "virtual-hospital":
-        return from_hospital(seed)
+    if source in SIMULATED:
+        return from_hospital(source, seed)
     if source == "mitdb":
         return from_mitdb()
     if Path(source).expanduser().is_dir():
         return from_folder(Path(source).expanduser(), seed)
-    raise unknown("set of beats or folder", source, ["virtual-hospital", "mitdb"])
+    raise unknown("set of beats or folder", source, [*SIMULATED, "mitdb"])
 
 
 def from_mitdb():
@@ -163,17 +165,16 @@ def cut(name, x, at, y, notes=()):
             "rr": rr[whole], "notes": list(notes)}
 
 
-def from_hospital(seed):
-    """Let the simulated patients with most ectopic beats wear a two-lead recorder for two minutes."""
-    from ..hospital import admit, ecg
+def from_hospital(source, seed):
+    """Let simulated patients wear a two-lead recorder for two minutes."""
+    from ..hospital import ecg, latent
 
-    latent = admit(SEEN, seed).latent
-    chosen = latent.nlargest(HOLTERS, "ectopy_v").index.union(latent.nlargest(HOLTERS, "ectopy_s").index)
-    taken = ecg.record(SimpleNamespace(latent=latent.loc[chosen]), SECONDS, FS, leads=2)
+    chosen = latent.holters(seed) if source == "virtual-hospital" else latent.referred(seed)
+    taken = ecg.record(SimpleNamespace(latent=chosen), SECONDS, FS, leads=2)
     found = [cut(f"VH{i:06d}", x.T, at, np.array([CLASSES.index(c) for c in classes]))
-             for i, x, at, classes in zip(chosen, taken.signal, taken.beats, taken.classes)]
+             for i, x, at, classes in zip(chosen["index"], taken.signal, taken.beats, taken.classes)]
     made = {key: np.concatenate([one[key] for one in found]) for key in found[0] if key != "notes"}
-    notes = [f"Simulated: {len(chosen)} patients of the virtual hospital, those of {SEEN:,} with most ectopic beats; "
+    notes = [f"Simulated: {len(chosen)} patients of the virtual hospital, {SIMULATED[source]}; "
              f"{SECONDS} seconds each. A score here is not a score on real patients."]
     row = np.unique(made["record"], return_inverse=True)[1]
     stratum = np.log2(1 + np.bincount(row, made["y"] == 1)).astype(int)[row]  # S beats are few: deal them evenly

@@ -37,6 +37,23 @@ def draw(seed, start, stop):
     return pd.DataFrame(state)
 
 
+def holters(seed, seen=6000, most=80):
+    """Draw those of the admitted who have most ectopic beats, ventricular or atrial."""
+    state = draw(seed, 0, seen)
+    return state.loc[state.nlargest(most, "ectopy_v").index.union(state.nlargest(most, "ectopy_s").index)]
+
+
+def referred(seed, n=300):
+    """Draw patients sent for ectopic beats, a quarter for many atrial ones: of these some have a sick sinus node.
+
+    Ectopic beats are rare among the admitted. Here their number is drawn anew, apart from age and the heart's illness.
+    """
+    state, rng = draw(seed, 0, n), np.random.default_rng(seed)
+    state["ectopy_v"] = np.exp(rng.normal(4.5, 1.8, n))
+    state["ectopy_s"] = np.exp(rng.normal(3.5, 1.8, n) + 2.5 * (rng.random(n) < 0.25))
+    return state
+
+
 def _person(gene, z, u):
     """Age, sex, body and habits."""
     age = np.clip(65 + 17 * next(z), 16, 90)

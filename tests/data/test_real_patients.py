@@ -75,3 +75,17 @@ def test_runs_of_real_beats_keep_their_true_order():
     assert same.all() and (np.diff(data.at[place], axis=1) >= 0).all()
     assert not set(data.record[data.parts["test"]]) & set(data.record[data.parts["train"]])
     assert np.bincount(data.y[data.parts["test"]], minlength=5)[1] > 1800
+
+
+PTBXL = bool(os.environ.get("MEDKIT_DATA")) and (fetch.root() / "ptbxl" / "scp_statements.csv").exists()
+
+
+@pytest.mark.skipif(not PTBXL, reason="needs ptbxl in MEDKIT_DATA")
+def test_ptbxl_keeps_its_folds_and_superclasses():
+    """Official folds hold no patient twice; ECGs in mV; nearly every record has one of the five superclasses."""
+    data = waveforms.recordings("ptbxl")
+    assert data.X.shape[1:] == (1000, 12) and data.fs == 100 and 0.05 < data.X.std() < 1
+    assert sorted(np.concatenate(list(data.parts.values()))) == list(range(len(data.y)))
+    held = [set(data.patients[rows]) for rows in data.parts.values()]
+    assert not held[0] & held[1] and not held[0] & held[2] and not held[1] & held[2]
+    assert (data.y.sum(axis=1) > 0).mean() > 0.95 and (data.y.sum(axis=0) > 10).all() and data.y[:, 0].mean() > 0.3
