@@ -1,8 +1,10 @@
 """Boxes that people drew around findings, as truth for explanations: Pascal VOC XML, or a CSV table."""
 
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
+import pandas as pd
 
 from ..errors import MedkitError
 
@@ -40,8 +42,6 @@ def numbers(values, where):
 
 def read_csv(path):
     """List (where, file name, box) of a CSV."""
-    import pandas as pd
-
     try:
         table = pd.read_csv(path, dtype=str, encoding="utf-8-sig")
     except Exception as error:
@@ -55,8 +55,6 @@ def read_csv(path):
 
 def read_voc(path):
     """List (where, file name, box) of one VOC file; a file that declares entities is refused, as it could harm."""
-    from xml.etree import ElementTree
-
     try:
         text = path.read_text(encoding="utf-8-sig")
         if "<!DOCTYPE" in text.upper() or "<!ENTITY" in text.upper():

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
 from .. import fetch
 from ..errors import MedkitError
@@ -84,8 +85,6 @@ def read_archive(archive):
 
 def read_members(archive):
     """Read the files of an archive, less their first lines: {stay: bytes that end with a new line}."""
-    from tqdm import tqdm
-
     try:
         with tarfile.open(archive) as tar:
             members = tqdm(tar, desc=archive.name, unit="stay", leave=False, delay=1)

@@ -11,6 +11,9 @@ counts as a patient of its own. Notes say so.
 """
 
 import numpy as np
+import pandas as pd
+from PIL import Image, ImageOps
+from tqdm import tqdm
 
 from ..errors import MedkitError, unknown
 from . import tables
@@ -76,8 +79,6 @@ def check_classes(y, classes, parts, folder):
 
 def list_classes(folder):
     """Make the table of files from one subfolder per class."""
-    import pandas as pd
-
     subfolders = sorted(d for d in folder.iterdir() if d.is_dir() and not d.name.startswith("."))
     if not subfolders:
         raise MedkitError(f"{folder} has neither class subfolders nor a labels.csv. Put the images of each class "
@@ -139,8 +140,6 @@ def parts_of(table, y, patients, seed, folder):
 
 def read_images(paths, size):
     """Read images to one array; colour is kept only if some image has colour."""
-    from tqdm import tqdm
-
     shapes = set()
     images = [read_image(p, size, shapes) for p in tqdm(paths, desc="images", unit="image", disable=len(paths) < 500)]
     colour = any(np.ptp(image, axis=2).any() for image in images)
@@ -152,8 +151,6 @@ def read_images(paths, size):
 
 def read_image(path, size, shapes):
     """Read one image as uint8 RGB of shape (size, size, 3), padded to a square, not stretched."""
-    from PIL import Image, ImageOps
-
     if path.suffix.lower() == ".dcm":
         image = from_dicom(path)
         shapes.add(image.size)
@@ -170,8 +167,6 @@ def read_image(path, size, shapes):
 
 def from_dicom(path):
     """Read a DICOM picture by its own window (or its 0.5th and 99.5th percentile), without identity."""
-    from PIL import Image
-
     from ..preprocess.pictures import as_8_bit, read_dicom
 
     grey = as_8_bit(read_dicom(path))
@@ -182,8 +177,6 @@ def from_dicom(path):
 
 def to_8_bit(image):
     """Bring a 16-bit or float image to 8 bits, its 0.5th and 99.5th percentile to black and white."""
-    from PIL import Image
-
     values = np.asarray(image, dtype=np.float64)
     low, high = np.percentile(values[np.isfinite(values)], (0.5, 99.5)) if np.isfinite(values).any() else (0, 1)
     scaled = np.clip((np.nan_to_num(values) - low) / max(high - low, 1e-9), 0, 1)

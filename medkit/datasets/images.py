@@ -1,13 +1,18 @@
 """Images with their labels, split by patient: any MedMNIST set by name, or a folder of one's own."""
 
+import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+from tqdm import tqdm
 
 from .. import catalog, fetch
 from ..errors import MedkitError, unknown
+from ..hospital import admit
 from .folder import read_folder
+from .split import by_patient
 
 SIZES = (28, 64, 128, 224)
 HOSPITAL = "virtual-hospital"
@@ -39,8 +44,6 @@ class ImageSet:
 
     def counts(self):
         """Count the images of each class in each part, as a DataFrame."""
-        import pandas as pd
-
         def tally(y):
             return y.sum(axis=0) if self.multi_label else np.bincount(y, minlength=len(self.classes))
 
@@ -128,11 +131,6 @@ def labels(codes, multi):
 
 def from_hospital(size, seed):
     """Take one chest X-ray of each of some simulated patients; the question is pneumonia."""
-    from tqdm import tqdm
-
-    from ..hospital import admit
-    from .split import by_patient
-
     batches = list(admit(ADMITTED, seed).batches(200))
     lettered = size >= 64  # on fewer pixels the marker would cover the lung
     taken = [cohort.xray(size, marker=lettered) for cohort in tqdm(batches, desc="X-rays", unit_scale=200, unit="film", leave=False)]
@@ -148,8 +146,6 @@ def from_hospital(size, seed):
 
 def seen_patients(cohorts):
     """Give sex, age band and hospital of each simulated patient, by patient id."""
-    import pandas as pd
-
     frame = pd.concat([c.patients for c in cohorts]).set_index("patient_id")
     age = pd.cut(frame["age"], [0, 45, 65, 200], labels=["0 to 44", "45 to 64", "65 and over"], right=False)
     where = frame["hospital"].map("hospital {}".format)
@@ -167,8 +163,6 @@ def from_folder(folder, size, seed):
 
 def digest_of(*arrays):
     """Give one checksum of the content of arrays."""
-    import hashlib
-
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(np.ascontiguousarray(array))

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+from PIL import Image
 
 from .. import fetch
 from ..errors import MedkitError, unknown
@@ -91,8 +93,6 @@ def load(path, seed=0):
 
 def hashes(X):
     """Give one number for the content of each row of a frame."""
-    import pandas as pd
-
     return pd.util.hash_pandas_object(X.astype(object).map(str), index=False).to_numpy()
 
 
@@ -134,8 +134,6 @@ def row_names(n):
 
 def from_images(path, told, seed):
     """Read a folder of images, with facts about the files, and boxes where the labels have them."""
-    import pandas as pd
-
     X, y, patients, classes, parts, notes = folder.read_folder(path, told["size"], seed)
     labels = folder.read_labels(path)
     sides = np.array([size_of(path / f) for f in labels["file"]])
@@ -158,8 +156,6 @@ def size_of(path):
 
         head = pydicom.dcmread(path, stop_before_pixels=True)
         return int(head.Columns), int(head.Rows)
-    from PIL import Image
-
     with Image.open(path) as image:
         return image.size
 

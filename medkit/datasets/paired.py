@@ -3,9 +3,15 @@
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import pandas as pd
+from tqdm import tqdm
 
 from .. import catalog, fetch
 from ..errors import unknown
+from ..hospital import admit
+from . import waveforms
+from .folder import read_image
+from .images import seen_patients
 from .split import by_patient
 
 SOURCES = ("virtual-hospital", "mitdb", "hannover-cxr")
@@ -73,12 +79,6 @@ def thin(data, most, seed):
 
 def from_hospital(admitted, seed):
     """Take X-ray, ECG and a day of values of simulated patients; each can show a reason to call the doctor."""
-    import pandas as pd
-    from tqdm import tqdm
-
-    from ..hospital import admit
-    from .images import seen_patients
-
     batches = list(admit(admitted, seed).batches(250))
     rows = [(c.xray(SIDE).images, c.ecg(seconds=SECONDS, fs=FS, leads=2).signal.transpose(0, 2, 1), c.stay(HOURS))
             for c in tqdm(batches, desc="patients", unit_scale=250, unit="patient", leave=False)]
@@ -99,8 +99,6 @@ def from_hospital(admitted, seed):
 
 def from_mitdb():
     """Take the beats of MIT-BIH, ectopic (S, V, F) or not, with the intervals around each, relative to its record's."""
-    from . import waveforms
-
     data = waveforms.beats("mitdb")
     ratio = np.log(np.maximum(data.rr[:, :3], 0.1) / data.rr[:, 3:])[:, None]
     inputs = {"signal": data.windows, "values": ratio.astype(np.float32)}
@@ -110,11 +108,6 @@ def from_mitdb():
 
 def from_hannover(seed):
     """Take X-rays of COVID-19 patients with the values known by then; was the patient in intensive care at any time?"""
-    import pandas as pd
-    from tqdm import tqdm
-
-    from .folder import read_image
-
     table = pd.read_csv(fetch.path("hannover-cxr", "data.csv"))
     files = [fetch.path("hannover-cxr", f"png/{i}.png", progress=False) for i in table["image_id"]]
     image = np.stack([read_image(f, 64, set())[..., 0] for f in tqdm(files, desc="X-rays", leave=False)])

@@ -5,6 +5,10 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+import pyedflib
+import wfdb
+from scipy.signal import resample_poly
 
 from ..errors import MedkitError
 
@@ -61,8 +65,6 @@ def read(path, fs=None, channels=None):
 
 def read_wfdb(path, fs):
     """Read a WFDB record (wfdb checks the data against the header's length)."""
-    import wfdb
-
     stem = path.with_suffix("") if path.suffix in (".hea", ".dat", ".atr") else path
     if not stem.with_name(f"{stem.name}.hea").exists():
         raise MedkitError(f"There is no recording {path}. Known kinds: WFDB (.hea with .dat), EDF (.edf), CSV (.csv).")
@@ -72,8 +74,6 @@ def read_wfdb(path, fs):
 
 def read_edf(path, fs):
     """Read the channels of an EDF file that share the commonest sampling rate."""
-    import pyedflib
-
     told, size = edf_bytes(path), path.stat().st_size
     if size < told:  # checked here, as pyedflib prints its complaint
         raise MedkitError(f"{path} is cut short: its header tells of {told:,} bytes, it has {size:,}.")
@@ -96,8 +96,6 @@ def edf_bytes(path):
 
 def read_csv(path, fs):
     """Read a CSV file; a column `time` or `seconds` tells the sampling rate."""
-    import pandas as pd
-
     if not path.exists():
         raise MedkitError(f"There is no file {path}.")
     frame = pd.read_csv(path, encoding="utf-8-sig")
@@ -138,7 +136,5 @@ def mend(x, names, where):
 
 def resample(x, fs, to):
     """Change the sampling rate along the first axis, low-pass filtered (polyphase)."""
-    from scipy.signal import resample_poly
-
     ratio = Fraction(to / fs).limit_denominator(1000)
     return x if ratio == 1 else resample_poly(x, ratio.numerator, ratio.denominator, axis=0).astype(np.float32)

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from ..errors import MedkitError, unknown
 from .split import by_patient
@@ -159,8 +160,6 @@ def read_frame(path, **options):
 
     `options` go to pandas.read_csv: dtype=str keeps a patient called 007.
     """
-    import pandas as pd
-
     if not path.exists():
         raise MedkitError(f"There is no file {path}.")
     try:
@@ -208,8 +207,6 @@ def cells_filled(frame, columns, path):
 
 def numbers(frame, column, path):
     """Give a column as numbers (float), NaN where it is empty; text in it is an error that names the row."""
-    import pandas as pd
-
     found = pd.to_numeric(frame[column], errors="coerce").astype(float)
     wrong = frame.index[(found.isna() & frame[column].notna()) | np.isinf(found)]
     if len(wrong):

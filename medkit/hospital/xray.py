@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import Callable
 
 import numpy as np
+from scipy.special import ndtr
 
 from . import anatomy, findings, physique
 from .streams import normals
@@ -124,12 +125,10 @@ def label(latent, traits, view):
 
 def marks(labels, marker, traits):
     """Which films carry the marker, bool (n,)."""
-    from scipy.stats import norm
-
     if isinstance(marker, bool):
         return np.full(len(labels), marker)
     (name, (present, absent)), = marker.items()
-    return norm.cdf(traits["marker"]) < np.where(labels[name], present, absent)
+    return ndtr(traits["marker"].astype(float)) < np.where(labels[name], present, absent)
 
 
 def project(part, size):

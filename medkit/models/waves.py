@@ -3,6 +3,7 @@
 Signals are float32 tensors of shape (n, channels, samples).
 """
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
@@ -141,8 +142,6 @@ def runs(record, length):
     rows, lengths : int64 arrays of shape (runs, length) and (runs,)
         Row numbers; a shorter run is filled up with its last row, which `lengths` tells apart.
     """
-    import numpy as np
-
     record = np.asarray(record)
     edges = np.flatnonzero(np.append(True, record[1:] != record[:-1]))
     starts = np.concatenate([np.arange(a, b, length) for a, b in zip(edges, np.append(edges[1:], len(record)))])
