@@ -99,25 +99,22 @@ def read_labels(folder):
         return list_classes(folder)
     table = tables.read_frame(path, dtype=str)
     tables.columns_there(table, ["file", "label"], path)
-    check_rows(table, folder)
+    tables.cells_filled(table, [c for c in ("file", "label", "patient", "split") if c in table], path)
+    check_files(table, folder)
     return table
 
 
-def check_rows(table, folder):
-    """Check that each row has a label and names a file that is there, once."""
+def check_files(table, folder):
+    """Check that each row names a file that is there, once."""
     path = folder / "labels.csv"
-    for column in (c for c in ("file", "label", "patient", "split") if c in table):
-        blank = table.index[table[column].isna()]
-        if len(blank):
-            raise MedkitError(f"{path}, line {blank[0] + 2}: the {column} is empty.")
     twice = table.index[table["file"].duplicated()]
     if len(twice):
-        raise MedkitError(f"{path}, line {twice[0] + 2}: '{table['file'][twice[0]]}' is named twice. Keep one line.")
+        raise MedkitError(f"{path}, row {twice[0] + 1}: '{table['file'][twice[0]]}' is named twice. Keep one row.")
     inside = {str(f.relative_to(folder)) for f in folder.rglob("*")}
     absent = table.index[~table["file"].isin(inside) & ~(table["file"] + ".hea").isin(inside)]  # WFDB's go without ending
     if len(absent):
-        raise MedkitError(f"{path}, line {absent[0] + 2}: there is no file '{table['file'][absent[0]]}' in {folder} "
-                          f"({len(absent)} such lines).")
+        raise MedkitError(f"{path}, row {absent[0] + 1}: there is no file '{table['file'][absent[0]]}' in {folder} "
+                          f"({len(absent)} such rows).")
 
 
 def parts_of(table, y, patients, seed, folder):
@@ -126,7 +123,7 @@ def parts_of(table, y, patients, seed, folder):
         return by_patient(patients, y, FRACTIONS, seed)
     wrong = table["split"][~table["split"].isin(PARTS)]
     if len(wrong):
-        raise MedkitError(f"{folder}/labels.csv, line {wrong.index[0] + 2}: {unknown('split', wrong.iloc[0], PARTS)}")
+        raise MedkitError(f"{folder / 'labels.csv'}, row {wrong.index[0] + 1}: {unknown('split', wrong.iloc[0], PARTS)}")
     shared = table["split"].groupby(patients).nunique()
     if (shared > 1).any():
         raise MedkitError(f"{folder / 'labels.csv'}: patient '{shared.idxmax()}' stands in more than one split. "
@@ -151,18 +148,25 @@ def read_images(paths, size):
 
 def read_image(path, size, shapes):
     """Read one image as uint8 RGB of shape (size, size, 3), padded to a square, not stretched."""
-    if path.suffix.lower() == ".dcm":
-        image = from_dicom(path)
-        shapes.add(image.size)
-        return np.asarray(ImageOps.pad(image.convert("RGB"), (size, size), Image.Resampling.BILINEAR))
+    image = from_dicom(path) if path.suffix.lower() == ".dcm" else from_picture(path)
+    shapes.add(image.size)
+    return np.asarray(ImageOps.pad(image.convert("RGB"), (size, size), Image.Resampling.BILINEAR))
+
+
+def from_picture(path):
+    """Read a PNG, JPEG, BMP or TIFF; of 16 bits or floats the 0.5th and 99.5th percentile become black and white."""
+    from ..preprocess.pictures import grey
+
     try:
         with Image.open(path) as image:
             image.load()
     except Exception as error:
         raise MedkitError(f"{path} is damaged, or is not an image: {error}. Mend or remove the file.") from None
-    shapes.add(image.size)
-    grey = to_8_bit(image) if image.mode.startswith(("I", "F")) else image
-    return np.asarray(ImageOps.pad(grey.convert("RGB"), (size, size), Image.Resampling.BILINEAR))
+    if not image.mode.startswith(("I", "F")):
+        return image
+    values = np.asarray(image, dtype=np.float64)
+    there = values[np.isfinite(values)]
+    return Image.fromarray(grey(values, *np.percentile(there, (0.5, 99.5)) if len(there) else (0, 1)))
 
 
 def from_dicom(path):
@@ -173,11 +177,3 @@ def from_dicom(path):
     if grey.ndim > 3 or (grey.ndim == 3 and grey.shape[2] != 3):
         raise MedkitError(f"{path} holds {len(grey)} pictures. Save the one that you need as a file of its own.")
     return Image.fromarray(grey)
-
-
-def to_8_bit(image):
-    """Bring a 16-bit or float image to 8 bits, its 0.5th and 99.5th percentile to black and white."""
-    values = np.asarray(image, dtype=np.float64)
-    low, high = np.percentile(values[np.isfinite(values)], (0.5, 99.5)) if np.isfinite(values).any() else (0, 1)
-    scaled = np.clip((np.nan_to_num(values) - low) / max(high - low, 1e-9), 0, 1)
-    return Image.fromarray(np.round(255 * scaled).astype(np.uint8))

@@ -166,8 +166,8 @@ def scaled_boxes(labels, sides, size, where):
     outside = (boxes[:, :2] < 0).any(axis=1) | (boxes[:, 2:] <= 0).any(axis=1) | (boxes[:, :2] + boxes[:, 2:] > sides).any(axis=1)
     if outside.any():
         row = np.flatnonzero(outside)[0]
-        raise MedkitError(f"{where}, line {row + 2}: the box does not lie inside the image of {sides[row, 0]} x "
-                          f"{sides[row, 1]} pixels ({outside.sum()} such lines).")
+        raise MedkitError(f"{where}, row {row + 1}: the box does not lie inside the image of {sides[row, 0]} x "
+                          f"{sides[row, 1]} pixels ({outside.sum()} such rows).")
     scale = size / sides.max(axis=1, keepdims=True)
     boxes[:, :2] += (sides.max(axis=1, keepdims=True) - sides) / 2
     return boxes * scale
