@@ -1,20 +1,14 @@
 """ECG and EEG: arrays X of shape (n, samples, channels), filtered without moving any wave in time.
 
-Each is a function; `transformer(remove_hum, fs=250)` makes it a step of a scikit-learn pipeline.
+Each is a function; scikit-learn's `FunctionTransformer(remove_hum, kw_args={"fs": 250})` makes it a step of a pipeline.
 """
 
 from fractions import Fraction
 
 import numpy as np
 from scipy.signal import butter, iirnotch, resample_poly, sosfiltfilt, tf2sos
-from sklearn.preprocessing import FunctionTransformer
 
 from ..errors import MedkitError
-
-
-def transformer(function, **options):
-    """Make a step of a pipeline from one of these functions and its options; nothing is learnt from the data."""
-    return FunctionTransformer(function, kw_args=options)
 
 
 def checked(X, fs, highest=0):

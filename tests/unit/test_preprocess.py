@@ -159,8 +159,6 @@ def test_filters_take_away_noise_and_little_of_the_heart():
         left = remove(true + noise, 250) - remove(true, 250)
         assert np.std(left[:, 500:-500]) < 0.2 * np.std(noise)
         assert np.std(remove(true, 250) - true, axis=1).mean() < 0.1 * np.std(true, axis=1).mean()
-    step = signals.transformer(signals.remove_hum, fs=250)
-    assert np.array_equal(clone(step).fit_transform(noisy), signals.remove_hum(noisy, 250))
 
 
 def test_resampling_keeps_slow_waves_and_drops_what_would_alias():
