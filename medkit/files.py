@@ -54,5 +54,5 @@ def write_text(path, text):
 
 
 def read_toml(path):
-    """Read a TOML file that ships with medkit."""
+    """Read a TOML file."""
     return tomllib.loads(path.read_text(encoding="utf-8"))

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 
-from ..errors import MedkitError
+from ..errors import MedkitError, explained
 from .tables import columns_there, numbers, read_frame
 
 BOX = ["xmin", "ymin", "xmax", "ymax"]
@@ -40,13 +40,11 @@ def checked(table, path):
 
 def read_voc(path):
     """Read the boxes of one VOC file; a file that declares entities is refused, as it could harm."""
-    try:
+    with explained(f"{path} cannot be read as XML"):
         text = path.read_text(encoding="utf-8-sig")
         if "<!DOCTYPE" in text.upper() or "<!ENTITY" in text.upper():
             raise MedkitError(f"{path} declares a DOCTYPE or entities. VOC files need none: take that line out.")
         root = ElementTree.fromstring(text)
-    except (ElementTree.ParseError, UnicodeDecodeError, OSError) as error:
-        raise MedkitError(f"{path} cannot be read as XML: {error}.") from None
     name = root.findtext("filename")
     if not name:
         raise MedkitError(f"{path} has no <filename>: which image do its boxes belong to?")

@@ -3,14 +3,13 @@
 Each function gives features, outcome codes, patients, class names, times (survival alone) and notes.
 """
 
-import io
 import zipfile
 
 import numpy as np
 import pandas as pd
 
 from .. import fetch
-from ..errors import MedkitError
+from ..errors import MedkitError, explained
 from ..hospital import admit, encounters
 
 ADMITTED = {"readmission": 12_000, "survival": 2_000}
@@ -38,16 +37,12 @@ def diabetes130():
 
 def read_member(archive, name):
     """Read the CSV table of a zip whose path ends in a name, whatever its folder and capitals."""
-    try:
-        with zipfile.ZipFile(archive) as held:
-            inside = [n for n in held.namelist() if n.lower().endswith(name)]
-            if not inside:
-                raise MedkitError(f"{archive} holds no {name}; it holds {', '.join(held.namelist()[:5])}.")
-            body = held.read(inside[0])
-        return pd.read_csv(io.BytesIO(body), na_values="?", keep_default_na=False, low_memory=False)
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError) as error:
-        raise MedkitError(f"{archive} is truncated or damaged ({error}). Remove it, and get it again: "
-                          "medkit data get diabetes130.") from None
+    again = "Remove it, and get it again: medkit data get diabetes130."
+    with explained(f"{archive} is truncated or damaged", again), zipfile.ZipFile(archive) as held:
+        inside = [n for n in held.namelist() if n.lower().endswith(name)]
+        if not inside:
+            raise MedkitError(f"{archive} holds no {name}; it holds {', '.join(held.namelist()[:5])}.")
+        return pd.read_csv(held.open(inside[0]), na_values="?", keep_default_na=False, low_memory=False)
 
 
 def whas500():

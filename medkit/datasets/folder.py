@@ -15,7 +15,7 @@ import pandas as pd
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
-from ..errors import MedkitError, unknown
+from ..errors import MedkitError, explained, unknown
 from . import tables
 from .split import PARTS, by_patient
 
@@ -157,11 +157,8 @@ def from_picture(path):
     """Read a PNG, JPEG, BMP or TIFF; of 16 bits or floats the 0.5th and 99.5th percentile become black and white."""
     from ..preprocess.pictures import grey
 
-    try:
-        with Image.open(path) as image:
-            image.load()
-    except Exception as error:
-        raise MedkitError(f"{path} is damaged, or is not an image: {error}. Mend or remove the file.") from None
+    with explained(f"{path} is damaged, or is not an image", "Mend or remove the file."), Image.open(path) as image:
+        image.load()
     if not image.mode.startswith(("I", "F")):
         return image
     values = np.asarray(image, dtype=np.float64)

@@ -9,7 +9,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from .. import catalog, fetch
-from ..errors import MedkitError, unknown
+from ..errors import MedkitError, explained, unknown
 from ..hospital import admit
 from .folder import read_folder
 from .split import by_patient
@@ -112,11 +112,8 @@ def medmnist(name, size=28):
 
 def read_npz(path):
     """Read an .npz file of plain arrays (nothing in it is unpickled)."""
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except Exception as error:
-        raise MedkitError(f"{path} cannot be read as .npz: {error}.") from None
+    with explained(f"{path} cannot be read as .npz"), np.load(path, allow_pickle=False) as arrays:
+        return dict(arrays)
 
 
 def with_channels(images):

@@ -8,7 +8,7 @@ import pandas as pd
 from PIL import Image
 
 from .. import fetch
-from ..errors import MedkitError, unknown
+from ..errors import MedkitError, explained, unknown
 from . import folder, images, recordings, schema, tables
 from .split import by_patient
 
@@ -76,14 +76,9 @@ def load(path, seed=0):
         If anything does not fit: it names the file, the row and the column.
     """
     path = Path(path).expanduser()
-    try:
+    with explained(f"{path} cannot be used", f"Is its schema right ({schema.place(path)})?"):
         told = schema.read(path)
         made = {"table": from_table, "images": from_images, "recordings": from_recordings}[told["kind"]](path, told, seed)
-    except MedkitError:
-        raise
-    except Exception as error:  # damaged in a way that no check foresaw
-        reason = str(error).strip().rstrip(".") or type(error).__name__
-        raise MedkitError(f"{path} cannot be used: {reason}. Is its schema right ({schema.place(path)})?") from error
     made = with_positive(made, path)
     for group in told.get("groups", []):
         tables.columns_there(made.facts, [group], path)

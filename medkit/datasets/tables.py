@@ -14,14 +14,14 @@ A user's CSV or Parquet file may have a schema beside it, a TOML file of the sam
 
 import io
 import re
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from ..errors import MedkitError, unknown
+from ..errors import MedkitError, explained, unknown
+from ..files import read_toml
 from .split import by_patient
 
 TYPES = ("number", "category", "date", "ignore")
@@ -99,10 +99,8 @@ def split(name, X, y, patients, classes, time=None, notes=(), seed=0):
 def schema_beside(path):
     """Read the schema that stands beside a table, if there is one."""
     beside = path.with_suffix(".toml")
-    try:
-        return tomllib.loads(beside.read_text(encoding="utf-8")) if beside.exists() else {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise MedkitError(f"{beside} cannot be read as TOML: {error}.") from None
+    with explained(f"{beside} cannot be read as TOML"):
+        return read_toml(beside) if beside.exists() else {}
 
 
 def wisconsin():
@@ -162,12 +160,10 @@ def read_frame(path, **options):
     """
     if not path.exists():
         raise MedkitError(f"There is no file {path}.")
-    try:
+    with explained(f"{path} cannot be read as a table"):
         if path.suffix == ".parquet":
             return pd.read_parquet(path)
         return pd.read_csv(io.StringIO(decoded(path)), **dialect(path), **options)
-    except Exception as error:
-        raise MedkitError(f"{path} cannot be read as a table: {str(error).strip().rstrip('.')}.") from None
 
 
 def decoded(path):

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from wfdb.io.annotation import ann_labels
 
 from .. import catalog, fetch
-from ..errors import MedkitError, unknown
+from ..errors import MedkitError, explained, unknown
 from ..hospital import admit, ecg
 from . import signals
 from .cache import cached
@@ -115,11 +115,8 @@ def cut_all(paths, leads=None):
 def cut_file(name, path, leads):
     """Cut the beats of one record with its annotations."""
     signal = signals.read(path, channels=leads or mlii_first(path))
-    try:
+    with explained(f"{path.with_suffix('.atr')} cannot be read", "Beats need annotations."):
         marks = wfdb.rdann(str(path.with_suffix("")), "atr")
-    except Exception as error:
-        raise MedkitError(f"{path.with_suffix('.atr')} cannot be read: {error or type(error).__name__}. "
-                          "Beats need annotations.") from None
     if len(marks.sample) and marks.sample[-1] >= len(signal.x):
         raise MedkitError(f"{path}: an annotation stands at sample {marks.sample[-1]:,}, but the signal ends at "
                           f"{len(signal.x):,}. The data are cut short, or belong to another record.")

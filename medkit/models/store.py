@@ -15,7 +15,7 @@ import safetensors.numpy
 from ..datasets import recordings, signals, tables
 from ..datasets.folder import read_image
 from ..datasets.own import row_names
-from ..errors import MedkitError, unknown
+from ..errors import MedkitError, explained, unknown
 from ..files import make_folder, write_text, written_whole
 from .own import FAMILIES, Model
 
@@ -59,7 +59,7 @@ def load(folder):
         spec, weights = ((folder / name).read_bytes() for name in ("model.json", "weights.safetensors"))
     except OSError as error:
         raise MedkitError(f"{folder} holds no saved model: {error.strerror} ({Path(str(error.filename)).name}).") from None
-    try:
+    with explained(f"The model in {folder} is damaged or was altered", "Save it again."):
         told = json.loads(spec)
         told, digested = {k: v for k, v in told.items() if k != "digest"}, told.get("digest")
         if told.get("format", FORMAT) != FORMAT:
@@ -68,9 +68,6 @@ def load(folder):
             raise ValueError("its checksum does not agree")
         model = Model(told, safetensors.numpy.load(weights))
         checked(model)
-    except Exception as error:
-        reason = str(error).strip().rstrip(".").splitlines() or [type(error).__name__]
-        raise MedkitError(f"The model in {folder} is damaged or was altered: {reason[0]}. Save it again.") from None
     return model
 
 
@@ -122,15 +119,11 @@ def read_new(model, data, patient):
         If there is no such patient, or the data do not fit the model.
     """
     data = Path(data).expanduser()
-    try:
+    with explained(f"{data} cannot be used"):
         if model.spec["kind"] == "table":
             return fitting_table(model.spec, rows_of(model.spec, data, patient), data)
         files = files_of(data, patient)
         return fitting_images(model.spec, files) if model.spec["kind"] == "images" else fitting_signals(model.spec, files)
-    except MedkitError:
-        raise
-    except Exception as error:
-        raise MedkitError(f"{data} cannot be used: {str(error).strip() or type(error).__name__}.") from error
 
 
 def rows_of(spec, data, patient):

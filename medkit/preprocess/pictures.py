@@ -9,11 +9,12 @@ import nibabel
 import numpy as np
 import pydicom
 from PIL import Image, ImageOps
+from pydicom.errors import InvalidDicomError
 from pydicom.multival import MultiValue
 from pydicom.pixels import apply_color_lut, apply_modality_lut
 from pydicom.uid import generate_uid
 
-from ..errors import MedkitError
+from ..errors import MedkitError, explained, reason
 
 # What may be shown or stored: how the picture was made, never of whom, where, when or by whom. Texts that people type
 # (descriptions, comments) and private tags can hold a name, so they are not here. Compare DICOM PS3.15, annex E.
@@ -102,15 +103,10 @@ def quiet(what):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
+    except InvalidDicomError:
+        raise MedkitError(f"{what}: it does not begin as a DICOM file does.") from None
     except Exception as error:
         raise MedkitError(f"{what}: {reason(error)}.") from None
-
-
-def reason(error):
-    """Say in one line what a library found wrong."""
-    if type(error).__name__ == "InvalidDicomError":
-        return "it does not begin as a DICOM file does"
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 def technical(dataset):
@@ -162,16 +158,12 @@ def read_nifti(path):
     Seen slice by slice (axis 0, from the feet up) it looks as radiologists look: front up, the patient's right at the
     left. The header's free texts are not kept.
     """
-    try:
+    with explained(f"{Path(path).name} cannot be read as NIfTI"):
         loaded = nibabel.load(path)
         if len(loaded.shape) != 3:
             raise MedkitError(f"{Path(path).name} should hold one volume; its shape is {loaded.shape}.")
         turned = nibabel.as_closest_canonical(loaded)  # axes to the right, the front and the top
         values = np.asarray(turned.dataobj, np.float32)
-    except MedkitError:
-        raise
-    except Exception as error:
-        raise MedkitError(f"{Path(path).name} cannot be read as NIfTI: {reason(error)}.") from None
     right, front, top = (float(v) for v in turned.header.get_zooms()[:3])
     return Picture(values[::-1, ::-1].transpose(2, 1, 0), spacing=(top, front, right), facts={"Modality": "NIfTI"})
 
