@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import MedkitError, explained
-from .tables import columns_there, numbers, read_frame
+from .tables import columns_there, numbers, read_frame, refuse
 
 BOX = ["xmin", "ymin", "xmax", "ymax"]
 
@@ -31,10 +31,8 @@ def checked(table, path):
     """Check a table of boxes: its columns, numbers, and that each box has an inside."""
     columns_there(table, ["file", *BOX], path)
     table = table.assign(**{c: numbers(table, c, path) for c in BOX})
-    wrong = table[~table.eval("0 <= xmin < xmax and 0 <= ymin < ymax")]
-    if len(wrong):
-        raise MedkitError(f"{path}, row {wrong.index[0] + 1}: the box {', '.join(f'{v:g}' for v in wrong[BOX].iloc[0])} is "
-                          "none. Needed: 0 <= xmin < xmax and 0 <= ymin < ymax, in pixels.")
+    refuse(~table.eval("0 <= xmin < xmax and 0 <= ymin < ymax"), path, lambda row: "the box "
+           f"{', '.join(f'{v:g}' for v in table[BOX].loc[row])} is none; needed: 0 <= xmin < xmax and 0 <= ymin < ymax, in pixels")
     return table
 
 

@@ -36,10 +36,7 @@ def read_folder(folder, size, seed=0):
     notes : list of str, what the reader should know of how images were changed
     """
     table = read_labels(folder)
-    classes = sorted(table["label"].unique())
-    if len(classes) < 2:
-        raise MedkitError(f"{folder} has images of one class only ('{classes[0]}'): there is nothing to tell apart.")
-    y = table["label"].map({c: k for k, c in enumerate(classes)}).to_numpy(np.int64)
+    classes, y = tables.coded(table["label"], folder)
     X, notes = read_images([folder / f for f in table["file"]], size)
     if "patient" not in table:
         table["patient"], told = by_tag(folder, table["file"])
@@ -107,23 +104,17 @@ def read_labels(folder):
 def check_files(table, folder):
     """Check that each row names a file that is there, once."""
     path = folder / "labels.csv"
-    twice = table.index[table["file"].duplicated()]
-    if len(twice):
-        raise MedkitError(f"{path}, row {twice[0] + 1}: '{table['file'][twice[0]]}' is named twice. Keep one row.")
+    tables.refuse(table["file"].duplicated(), path, lambda row: f"'{table['file'][row]}' is named twice")
     inside = {str(f.relative_to(folder)) for f in folder.rglob("*")}
-    absent = table.index[~table["file"].isin(inside) & ~(table["file"] + ".hea").isin(inside)]  # WFDB's go without ending
-    if len(absent):
-        raise MedkitError(f"{path}, row {absent[0] + 1}: there is no file '{table['file'][absent[0]]}' in {folder} "
-                          f"({len(absent)} such rows).")
+    absent = ~table["file"].isin(inside) & ~(table["file"] + ".hea").isin(inside)  # WFDB's go without ending
+    tables.refuse(absent, path, lambda row: f"there is no file '{table['file'][row]}' in {folder}")
 
 
 def parts_of(table, y, patients, seed, folder):
     """Take the split of the labels file, or split by patient."""
     if "split" not in table:
         return by_patient(patients, y, FRACTIONS, seed)
-    wrong = table["split"][~table["split"].isin(PARTS)]
-    if len(wrong):
-        raise MedkitError(f"{folder / 'labels.csv'}, row {wrong.index[0] + 1}: {unknown('split', wrong.iloc[0], PARTS)}")
+    refuse(~table["split"].isin(PARTS), folder / "labels.csv", lambda row: unknown("split", table["split"][row], PARTS))
     shared = table["split"].groupby(patients).nunique()
     if (shared > 1).any():
         raise MedkitError(f"{folder / 'labels.csv'}: patient '{shared.idxmax()}' stands in more than one split. "

@@ -13,7 +13,7 @@ import pandas as pd
 
 from ..errors import MedkitError
 from ..files import read_toml
-from .tables import cells_filled, columns_there, numbers, read_frame
+from .tables import cells_filled, columns_there, numbers, read_frame, refuse
 
 STATIC = ["Age", "Gender", "Height", "Weight", "ICUType"]
 SUMMED = {"Urine"}  # volumes; of anything else several values in an hour are averaged
@@ -112,11 +112,8 @@ def hours_of(frame, path):
     clock = text.str.extract(r"^\s*(\d+):([0-5]\d)\s*$").astype(float)
     plain = frame.assign(time=(clock[0] + clock[1] / 60).where(clock[0].notna(), text))
     hours = numbers(plain, "time", path)
-    early = np.flatnonzero(hours < 0)
-    if len(early):
-        first = frame.index[early[0]]
-        raise MedkitError(f"{path}, row {first + 1} (patient {frame['patient'][first]}): the time {text[first]} lies "
-                          "before admission. Count hours from admission, 0 or more.")
+    refuse(hours < 0, path, lambda row: f"the time {text[row]} of patient {frame['patient'][row]} lies before admission; hours "
+           "count from admission, 0 or more")
     return hours
 
 
@@ -125,10 +122,7 @@ def read_outcomes(path):
     frame = read_frame(path)
     columns_there(frame, ["patient", "died"], path)
     cells_filled(frame, ["patient", "died"], path)
-    twice = np.flatnonzero(frame["patient"].duplicated())
-    if len(twice):
-        who = frame["patient"][twice[0]]
-        raise MedkitError(f"{path}, row {twice[0] + 1}: patient {who} stands there twice. Keep one row.")
+    refuse(frame["patient"].duplicated(), path, lambda row: f"patient {frame['patient'][row]} stands there twice")
     return frame.assign(died=numbers(frame, "died", path)).set_index("patient")["died"]
 
 

@@ -91,26 +91,16 @@ def hashes(X):
     return pd.util.hash_pandas_object(X.astype(object).map(str), index=False).to_numpy()
 
 
-def classes_of(values):
-    """Give the distinct values of an outcome in order, as text sorts where they cannot be compared."""
-    found = list(values.unique())
-    try:
-        return sorted(found)
-    except TypeError:
-        return sorted(found, key=str)
-
-
 def from_table(path, told, seed):
     """Read a table; the outcome, the patient and the date of the outcome are no inputs."""
     frame = tables.read_frame(path, dtype={told.get("patient", ""): str})
     roles = {key: told[key] for key in ("outcome", "patient", "outcome_date", "treatment") if told.get(key)}
     tables.columns_there(frame, [*roles.values(), *told["columns"], *told.get("units", {})], path)
     tables.cells_filled(frame, [roles[key] for key in ("outcome", "patient") if key in roles], path)
-    classes = classes_of(frame[roles["outcome"]])
-    if not 2 <= len(classes) <= MOST_CLASSES:
-        raise MedkitError(f"{path}: the outcome '{roles['outcome']}' has {len(classes)} different values; 2 to "
-                          f"{MOST_CLASSES} classes can be told apart. Name another column, or cut numbers into classes.")
-    y = frame[roles["outcome"]].map({c: k for k, c in enumerate(classes)}).to_numpy(np.int64)
+    classes, y = tables.coded(frame[roles["outcome"]], path)
+    if len(classes) > MOST_CLASSES:
+        raise MedkitError(f"{path}: the outcome '{roles['outcome']}' has {len(classes)} different values; {MOST_CLASSES} classes "
+                          "can be told apart. Name another column, or cut numbers into classes.")
     aside = {roles[key] for key in ("outcome", "patient", "outcome_date") if key in roles}
     X = tables.typed(frame, {c: k for c, k in told["columns"].items() if c not in aside}, path)
     X = X.drop(columns=[c for c in aside if c in X])
@@ -159,10 +149,8 @@ def scaled_boxes(labels, sides, size, where):
     """Check boxes against their images, and bring them to the padded squares of X."""
     boxes = np.column_stack([tables.numbers(labels, c, where) for c in BOX])
     outside = (boxes[:, :2] < 0).any(axis=1) | (boxes[:, 2:] <= 0).any(axis=1) | (boxes[:, :2] + boxes[:, 2:] > sides).any(axis=1)
-    if outside.any():
-        row = np.flatnonzero(outside)[0]
-        raise MedkitError(f"{where}, row {row + 1}: the box does not lie inside the image of {sides[row, 0]} x "
-                          f"{sides[row, 1]} pixels ({outside.sum()} such rows).")
+    tables.refuse(pd.Series(outside), where, lambda row: f"the box does not lie inside the image of {sides[row, 0]} x "
+                  f"{sides[row, 1]} pixels")
     scale = size / sides.max(axis=1, keepdims=True)
     boxes[:, :2] += (sides.max(axis=1, keepdims=True) - sides) / 2
     return boxes * scale

@@ -16,6 +16,7 @@ from . import signals
 from .cache import cached
 from .folder import parts_of, read_labels
 from .split import by_patient
+from .tables import coded
 
 SUPERCLASSES = ["NORM", "MI", "STTC", "CD", "HYP"]
 VERSION = 1
@@ -171,9 +172,7 @@ def eegmat_files():
 def from_folder(folder, seconds, fs, seed):
     """Cut a user's own recordings into windows, labelled by `labels.csv`."""
     table = read_labels(folder)
-    classes, code = np.unique(table["label"], return_inverse=True)
-    if len(classes) < 2:
-        raise MedkitError(f"{folder / 'labels.csv'} has one label only ('{classes[0]}'): there is nothing to tell apart.")
+    classes, code = coded(table["label"], folder)
     found = read_alike(folder, table["file"], fs)
     cuts = [windows(one.x, round(seconds * found[0].fs)) for one in found]
     empty = next((f for f, c in zip(table["file"], cuts) if not len(c)), None)
@@ -183,7 +182,7 @@ def from_folder(folder, seconds, fs, seed):
     table = table.iloc[rows].reset_index(drop=True)
     patients = table.get("patient", table["file"]).to_numpy(str)
     notes = [] if "patient" in table else ["No patient is named: each file counts as a patient of its own."]
-    return Recordings(folder.name, found[0].fs, found[0].channels, [str(c) for c in classes], np.concatenate(cuts),
+    return Recordings(folder.name, found[0].fs, found[0].channels, classes, np.concatenate(cuts),
                       code[rows], patients, parts_of(table, code[rows], patients, seed, folder),
                       notes + told(found), table["file"].to_numpy())
 

@@ -141,7 +141,7 @@ def too_few(folder):
 @pytest.mark.parametrize("spoil, message", [
     (corrupt, "3.png is damaged"), (cut_short, "4.png is damaged"), (empty_class, "No image in the class folder .*maybe"),
     (unknown_name, "row 1: there is no file 'ill/99.png'"), (duplicate, "row 3: 'ill/1.png' is named twice"),
-    (no_label, "row 1: the column 'label' is empty"), (wrong_column, "no column 'file'"), (one_class, "one class only"),
+    (no_label, "row 1: the column 'label' is empty"), (wrong_column, "no column 'file'"), (one_class, "one value only"),
     (too_few, "part has no 'ill'")], ids=lambda v: getattr(v, "__name__", ""))
 def test_a_bad_folder_is_refused_with_one_clear_message(folder, spoil, message):
     spoil(folder)
