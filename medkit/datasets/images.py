@@ -103,9 +103,11 @@ def medmnist(name, size=28):
     card = catalog.card(name)
     arrays = read_npz(fetch.path(name, f"{name}.npz" if size == 28 else f"{name}_{size}.npz"))
     parts = {"train": "train", "valid": "val", "test": "test"}
-    X = {part: with_channels(arrays[f"{key}_images"]) for part, key in parts.items()}
+    images = {part: arrays[f"{key}_images"] for part, key in parts.items()}
+    X = {part: a.reshape(*a.shape[:3], -1) for part, a in images.items()}
     multi = card.task == "multi-label"
-    y = {part: labels(arrays[f"{key}_labels"], multi) for part, key in parts.items()}
+    codes = {part: arrays[f"{key}_labels"].astype(np.int64) for part, key in parts.items()}
+    y = codes if multi else {part: c[:, 0] for part, c in codes.items()}
     rows = {part: np.array([f"{part}-{i}" for i in range(len(y[part]))]) for part in parts}
     return ImageSet(name, card.classes, X, y, rows, multi_label=multi, notes=list(card.pitfalls))
 
@@ -114,16 +116,6 @@ def read_npz(path):
     """Read an .npz file of plain arrays (nothing in it is unpickled)."""
     with explained(f"{path} cannot be read as .npz"), np.load(path, allow_pickle=False) as arrays:
         return dict(arrays)
-
-
-def with_channels(images):
-    """Add the channel axis to grey images."""
-    return images if images.ndim == 4 else images[..., None]
-
-
-def labels(codes, multi):
-    """Bring labels of shape (n, 1) to (n,), and leave several labels an image as they are."""
-    return codes.astype(np.int64) if multi else codes[:, 0].astype(np.int64)
 
 
 def from_hospital(size, seed):
