@@ -14,7 +14,6 @@ from .folder import read_image
 from .images import seen_patients
 from .split import by_patient
 
-SOURCES = ("virtual-hospital", "mitdb", "hannover-cxr")
 SIDE, HOURS, SECONDS, FS = 32, 24, 5, 100  # light enough for a laptop
 PANEL = "Creatinine BUN K Na Mg HCO3 Urine Glucose HCT Platelets Albumin".split()  # says little of the lungs
 LABS = ("crp", "d-dimer", "ldh", "lymphocytes", "neutrophils", "pco2", "po2")
@@ -58,10 +57,10 @@ def load(source="virtual-hospital", admitted=3000, most=None, seed=0):
     seed : int
         Which simulated patients; for Hannover which split.
     """
-    if source not in SOURCES:
-        raise unknown("source of several modalities", source, SOURCES)
-    make = {"mitdb": from_mitdb, "hannover-cxr": lambda: from_hannover(seed),
-            "virtual-hospital": lambda: from_hospital(admitted, seed)}
+    make = {"virtual-hospital": lambda: from_hospital(admitted, seed), "mitdb": from_mitdb,
+            "hannover-cxr": lambda: from_hannover(seed)}
+    if source not in make:
+        raise unknown("source of several modalities", source, make)
     return thin(make[source](), most, seed)
 
 

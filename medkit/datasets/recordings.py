@@ -20,7 +20,6 @@ from .tables import coded
 
 SUPERCLASSES = ["NORM", "MI", "STTC", "CD", "HYP"]
 VERSION = 1
-SOURCES = ("virtual-hospital", "virtual-hospital-eeg", "ptbxl", "eegmat")
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def recordings(source="virtual-hospital", seconds=4, fs=None, seed=0):
         return known[str(source)]()
     if Path(source).expanduser().is_dir():
         return from_folder(Path(source).expanduser(), seconds, fs, seed)
-    raise unknown("set of recordings or folder", source, SOURCES)
+    raise unknown("set of recordings or folder", source, known)
 
 
 def windows(x, length):

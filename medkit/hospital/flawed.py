@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
-import pyedflib
 import wfdb
 from PIL import Image
+from pyedflib import highlevel
 
 from . import admit, ecg
 
@@ -99,11 +99,8 @@ def write_signal(folder, name, x, fs, how):
         wfdb.wrsamp(name, fs, ["mV"] * 3, leads, p_signal=x, fmt=["16"] * 3, write_dir=str(folder))
         return f"{name}.hea"
     if how == 1:
-        with pyedflib.EdfWriter(str(folder / f"{name}.edf"), 3) as file:
-            file.setSignalHeaders([{"label": lead, "dimension": "mV", "sample_frequency": fs, "physical_min": -8.0,
-                                    "physical_max": 8.0, "digital_min": -32768, "digital_max": 32767,
-                                    "transducer": "", "prefilter": ""} for lead in leads])
-            file.writeSamples([np.ascontiguousarray(column) for column in x.T])
+        headers = highlevel.make_signal_headers(leads, "mV", fs, physical_min=-8.0, physical_max=8.0)
+        highlevel.write_edf(str(folder / f"{name}.edf"), np.ascontiguousarray(x.T), headers)
         return f"{name}.edf"
     body = np.column_stack([np.arange(len(x)) / fs, x])
     np.savetxt(folder / f"{name}.csv", body, "%.4f", ",", header=",".join(["time", *leads]), comments="")
