@@ -114,7 +114,7 @@ def parts_of(table, y, patients, seed, folder):
     """Take the split of the labels file, or split by patient."""
     if "split" not in table:
         return by_patient(patients, y, FRACTIONS, seed)
-    refuse(~table["split"].isin(PARTS), folder / "labels.csv", lambda row: unknown("split", table["split"][row], PARTS))
+    tables.refuse(~table["split"].isin(PARTS), folder / "labels.csv", lambda row: unknown("split", table["split"][row], PARTS))
     shared = table["split"].groupby(patients).nunique()
     if (shared > 1).any():
         raise MedkitError(f"{folder / 'labels.csv'}: patient '{shared.idxmax()}' stands in more than one split. "

@@ -5,7 +5,6 @@ It is a TOML file: `ward.toml` beside a table `ward.csv`, `schema.toml` inside a
 
 import json
 import re
-import tomllib
 from pathlib import Path
 
 import pandas as pd

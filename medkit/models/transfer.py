@@ -5,7 +5,6 @@ from functools import cache
 from io import StringIO
 from pathlib import Path
 
-import torch
 from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional as F
