@@ -54,17 +54,14 @@ def findings(own):
 
 def column(own, name):
     """Look at one column of a table."""
-    values, found = own.X[name], []
-    gaps, score = values.isna(), foretells(own, own.X[name])
-    if score >= LEAK:
-        found.append(Finding("leak", name, f"Predicts the outcome almost alone (AUROC {score:.2f})."))
-    if gaps.mean() > 0.2:
-        found.append(Finding("missing", name, f"{gaps.mean():.0%} are missing."))
+    values = own.X[name]
+    gaps, score = values.isna(), foretells(own, values)
     telling = foretells(own, gaps) if gaps.any() else 0
-    if telling >= TELLING:
-        found.append(Finding("gaps tell", name, f"Whether it was measured tells the outcome (AUROC {telling:.2f})."))
-    if values.nunique() < 2:
-        found.append(Finding("constant", name, "It has one value only."))
+    looked = [("leak", score >= LEAK, f"Predicts the outcome almost alone (AUROC {score:.2f})."),
+              ("missing", gaps.mean() > 0.2, f"{gaps.mean():.0%} are missing."),
+              ("gaps tell", telling >= TELLING, f"Whether it was measured tells the outcome (AUROC {telling:.2f})."),
+              ("constant", values.nunique() < 2, "It has one value only.")]
+    found = [Finding(kind, name, text) for kind, there, text in looked if there]
     return found + (sentinels(values, name) if values.dtype.kind in "if" else spellings(values, name))
 
 
