@@ -49,11 +49,9 @@ def test_units_are_mended_and_the_impossible_is_left_out():
     assert list(found["mine"]) == list(frame["mine"]) and frame["Temp"][0] == 98.6
 
 
-@pytest.mark.parametrize("options, said", [({"names": ["HR"]}, "2 columns but 1 names"),
-                                           ({"ranges": {"a": (2, 1)}, "names": ["a", "b"]}, "from high to low")])
-def test_plausible_says_what_is_wrong(options, said):
-    with pytest.raises(MedkitError, match=said):
-        Plausible(**options).fit(np.ones((2, 2)))
+def test_plausible_says_what_is_wrong():
+    with pytest.raises(MedkitError, match="2 columns but 1 names"):
+        Plausible(["HR"]).fit(np.ones((2, 2)))
 
 
 @given(st.integers(0, 10_000))
