@@ -27,7 +27,6 @@ class Card:
     base_url: str = ""
     url_suffix: str = ""
     manifest: str = ""
-    manifest_hash: str = ""
     bundled: str = ""
     simulated: bool = False
     channels: int = 0

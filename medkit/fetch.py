@@ -65,9 +65,7 @@ def known_hash(dataset, name):
     facts = card(dataset)
     if name in facts.files:
         return facts.files[name]
-    if name == facts.manifest:
-        return facts.manifest_hash
-    return manifest(dataset).get(name, "") if facts.manifest else ""
+    return manifest(dataset).get(name, "") if facts.manifest and name != facts.manifest else ""
 
 
 @cache
