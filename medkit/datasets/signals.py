@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pyedflib
 import wfdb
-from scipy.signal import resample_poly
 
 from ..errors import MedkitError, explained
 
@@ -118,5 +117,7 @@ def mend(x, names, where):
 
 def resample(x, fs, to):
     """Change the sampling rate along the first axis, low-pass filtered (polyphase)."""
+    from scipy.signal import resample_poly  # a second to import
+
     ratio = Fraction(to / fs).limit_denominator(1000)
     return x if ratio == 1 else resample_poly(x, ratio.numerator, ratio.denominator, axis=0).astype(np.float32)
