@@ -146,12 +146,12 @@ def read_image(path, size, shapes):
 
 def from_picture(path):
     """Read a PNG, JPEG, BMP or TIFF; of 16 bits or floats the 0.5th and 99.5th percentile become black and white."""
-    from ..preprocess.pictures import grey
-
     with explained(f"{path} is damaged, or is not an image", "Mend or remove the file."), Image.open(path) as image:
         image.load()
     if not image.mode.startswith(("I", "F")):
         return image
+    from ..preprocess.pictures import grey
+
     values = np.asarray(image, dtype=np.float64)
     there = values[np.isfinite(values)]
     return Image.fromarray(grey(values, *np.percentile(there, (0.5, 99.5)) if len(there) else (0, 1)))
