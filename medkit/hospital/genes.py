@@ -20,12 +20,8 @@ BLOCKS, PER_BLOCK, LEAD_AT = 20, 10, 4
 COPIED = 0.85  # chance that a neighbour copies the variant beside it on its chromosome
 # Lead variant of each linkage block; the `tag` blocks change nothing.
 NAMES = tuple(CAUSAL) + tuple(f"tag{i}" for i in range(len(CAUSAL), BLOCKS))
-
-
-def _frequencies():
-    """Give the frequency of the counted allele of each lead, shape (BLOCKS,)."""
-    known = [variant["frequency"] for variant in CAUSAL.values()]
-    return np.array(known + list(np.linspace(0.08, 0.48, BLOCKS - len(known))))
+# The frequency of the counted allele of each lead; those of the `tag` blocks are spread evenly.
+FREQUENCIES = np.r_[[variant["frequency"] for variant in CAUSAL.values()], np.linspace(0.08, 0.48, BLOCKS - len(CAUSAL))]
 
 
 def leads(seed, start, stop):
@@ -37,9 +33,9 @@ def leads(seed, start, stop):
         bool, shape ``(stop - start, 2, BLOCKS)``.
     """
     u = uniforms(seed, "leads", start, stop, 2, BLOCKS)
-    alleles = u < _frequencies()
+    alleles = u < FREQUENCIES
     # CYP2C9 *2 and *3 never share a chromosome: they take neighbouring parts of one draw.
-    star3, star2 = _frequencies()[:2]
+    star3, star2 = FREQUENCIES[:2]
     alleles[..., 1] = (u[..., 0] >= star3) & (u[..., 0] < star3 + star2)
     return alleles
 
