@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from . import lessons
-from .files import make_folder, write_text, written_whole
+from .files import make_folder, write_text
 from .report import plan
 
 # jsonschema tries this import for grammars that no notebook needs; without it each start is 1.3 s shorter.

@@ -1,11 +1,11 @@
 """One card per data set: what it is, its licence, citation, official files and pitfalls."""
 
-import tomllib
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
 from .errors import unknown
+from .files import read_toml
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,6 @@ class Card:
     base_url: str = ""
     url_suffix: str = ""
     manifest: str = ""
-    manifest_hash: str = ""
     bundled: str = ""
     simulated: bool = False
     channels: int = 0
@@ -51,8 +50,7 @@ class Card:
 @cache
 def cards():
     """Give every card, by data set id."""
-    text = Path(__file__).with_name("cards.toml").read_text(encoding="utf-8")
-    return {name: Card(id=name, **facts) for name, facts in tomllib.loads(text).items()}
+    return {name: Card(id=name, **facts) for name, facts in read_toml(Path(__file__).with_name("cards.toml")).items()}
 
 
 def card(name):

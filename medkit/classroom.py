@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from . import catalog, fetch, handouts, lessons, progress
+from .build import write_notebook
 from .errors import MedkitError
 from .files import make_folder, written_whole
 
@@ -61,8 +62,6 @@ def chosen(words):
 
 def notebooks(paths, kind, folder):
     """Write the notebooks of some lessons, the start page and the glossary into a folder."""
-    from .build import write_notebook
-
     for path in paths:
         write_notebook(make_folder(folder) / f"{path.stem}.ipynb", lessons.compose(path, kind, paths))
     write_notebook(folder / "start.ipynb", lessons.page("start", paths))

@@ -2,12 +2,13 @@
 
 import sys
 import traceback
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
 
-from . import __version__
+from . import __version__, catalog, lessons
 from .errors import MedkitError
 
 # jsonschema tries this import for grammars that no notebook needs; without it each start is 1.3 s shorter.
@@ -29,6 +30,11 @@ TimeLimit = Annotated[Optional[float], typer.Option(min=0.1, metavar="SECONDS", 
 MemoryLimit = Annotated[Optional[float], typer.Option(min=1, metavar="MB", help="Stop a report that holds more.")]
 Again = Annotated[bool, typer.Option("--again", help="Also run what the folder holds already.")]
 Name = Annotated[str, typer.Argument(metavar="DATASET", help="The data set's id. See: medkit data list")]
+
+
+def dated():
+    """Name a folder for the pages of this moment."""
+    return Path("reports") / datetime.now().strftime("%Y-%m-%d_%H%M%S")
 
 
 def show_version(wanted: bool):
@@ -68,18 +74,16 @@ def list_lessons(parameters: Annotated[bool, typer.Option("--parameters", help="
 
     Example: medkit list --parameters
     """
-    from . import lessons
-
     rows = table("Lessons", "No.", "Title", "Data", "Seconds to run")
     for path in lessons.sources():
         facts, timing = lessons.facts(path), lessons.timings().get(path.stem, {})
         rows.add_row(path.stem[:2], facts["title"], facts["data"], str(timing.get("seconds", "")))
     show(rows)
     if parameters:
-        show_parameters(lessons)
+        show_parameters()
 
 
-def show_parameters(lessons):
+def show_parameters():
     """Print the parameters of every lesson."""
     from .report.parameters import read
 
@@ -104,11 +108,9 @@ def run(words: Lessons = None, param: Given = [], out: Out = None, grid: Grid = 
 
     Exit code: 0 if all are done, 1 if one failed, 2 for a wrong lesson or parameter, 130 if it was interrupted.
     """
-    from datetime import datetime
-
     from .report import plan, run as runner
 
-    out = out or Path("reports") / datetime.now().strftime("%Y-%m-%d_%H%M%S")
+    out = out or dated()
     rows = plan.cross(plan.grid(grid) if grid else None, plan.table(for_each) if for_each else None)
     try:
         tasks = runner.run(words or [], pairs(param), out, True, rows, jobs, scheduler, engine, again, time_limit,
@@ -141,12 +143,10 @@ def report(source: Annotated[Path, typer.Argument(metavar="PATH", help="A table,
     Example: medkit report ward.csv --out ward-report, then
     medkit run patient -p model=ward-report/model -p data=ward.csv -p patient=P00012
     """
-    from datetime import datetime
-
     from .datasets import own
 
     own.load(source)  # what is wrong with the data is told at once
-    out = out or Path("reports") / datetime.now().strftime("%Y-%m-%d_%H%M%S")
+    out = out or dated()
     run(["10"], [f"dataset={source}", f"save_to={out / 'model'}", *param], out)
 
 
@@ -233,7 +233,7 @@ def mirror_data(names: Annotated[list[str], typer.Argument(metavar="DATASET...",
 @data.command("list")
 def list_data():
     """List the data sets, and which are on this machine."""
-    from . import catalog, fetch
+    from . import fetch
 
     rows = table(f"Data sets (cache: {fetch.root()})", "Id", "What", "Size", "Licence", "Here")
     for card in catalog.cards().values():
@@ -244,8 +244,6 @@ def list_data():
 @data.command("card")
 def show_card(name: Name):
     """Show all that is known of a data set: source, licence, citation, pitfalls."""
-    from . import catalog
-
     card = catalog.card(name)
     rows = table(f"{card.title} ({card.id})", "", "")
     rows.show_header = False

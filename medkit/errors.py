@@ -1,5 +1,6 @@
 """The one error that a user is meant to read."""
 
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 
@@ -27,3 +28,19 @@ def unknown(what, name, known):
     near = get_close_matches(str(name), known, n=1, cutoff=0.5)
     hint = f" Did you mean '{near[0]}'?" if near else ""
     return MedkitError(f"There is no {what} '{name}'.{hint} Known: {', '.join(known)}.")
+
+
+def reason(error):
+    """Say in one line what a library found wrong."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
+@contextmanager
+def explained(what, advice=""):
+    """Make any failure inside the block one clear error: what was wrong, why, and what to do."""
+    try:
+        yield
+    except MedkitError:
+        raise
+    except Exception as error:  # a damaged file fails in ways that nobody foresees
+        raise MedkitError(f"{what}: {reason(error)}. {advice}".strip()) from error

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+import pandas as pd
 
 from .errors import MedkitError
 
@@ -268,8 +269,6 @@ def subgroups(metric, y, p, by, groups=None, count=1000, seed=0, **options):
     DataFrame
         One row per subgroup: n, positive, value, low, high.
     """
-    import pandas as pd
-
     y, p, by = np.asarray(y), np.asarray(p), np.asarray(by)
     rows = {}
     for name in pd.unique(by):

@@ -6,13 +6,18 @@ layout (a classroom's, say), which is asked first.
 """
 
 import os
-from contextlib import contextmanager
+import shutil
 from functools import cache
 from pathlib import Path
 
+import pooch
+import requests
+from pooch.hashes import hash_matches
+from tqdm import tqdm
+
 from .catalog import card
 from .errors import MedkitError, unknown
-from .files import explain, make_folder
+from .files import explain, make_folder, written_whole
 
 ATTEMPTS = 3
 CHUNK = 1 << 14  # at most this much is lost when a connection breaks
@@ -21,8 +26,6 @@ used = {}  # every file that this process read: {"<data set>/<file>": "sha256:..
 
 def root():
     """Give the folder that holds all data sets."""
-    import pooch
-
     return Path(os.environ.get("MEDKIT_DATA") or pooch.os_cache("medkit")).expanduser()
 
 
@@ -54,8 +57,6 @@ def path(dataset, name, *, progress=True):
 
 def checksum(file):
     """Give a file's checksum as "sha256:..."."""
-    import pooch
-
     return f"sha256:{pooch.file_hash(str(file))}"
 
 
@@ -64,9 +65,7 @@ def known_hash(dataset, name):
     facts = card(dataset)
     if name in facts.files:
         return facts.files[name]
-    if name == facts.manifest:
-        return facts.manifest_hash
-    return manifest(dataset).get(name, "") if facts.manifest else ""
+    return manifest(dataset).get(name, "") if facts.manifest and name != facts.manifest else ""
 
 
 @cache
@@ -88,16 +87,13 @@ def names(dataset):
 
 def status(dataset, name):
     """Say how a file of the cache is: "missing", "altered", "right" or "present" (no checksum known)."""
-    import pooch
-
     local = root() / dataset / name
     if not local.exists():
         return "missing"
     expected = known_hash(dataset, name)
     if not expected:
         return "present"
-    kind, digest = expected.split(":")
-    return "right" if pooch.file_hash(str(local), alg=kind) == digest else "altered"
+    return "right" if hash_matches(local, expected) else "altered"
 
 
 def download(dataset, name, *, progress=True):
@@ -105,8 +101,6 @@ def download(dataset, name, *, progress=True):
 
     A download that breaks off is kept as `<name>.part` and goes on from there next time.
     """
-    import requests
-
     local = root() / dataset / name
     part = local.with_name(f"{local.name}.part")
     make_folder(local.parent)
@@ -132,8 +126,6 @@ def addresses(dataset, name):
 
 def fetch_part(url, part, progress):
     """Stream an address into `part`, from where `part` ends, over a few attempts."""
-    import requests
-
     for attempt in range(ATTEMPTS):
         try:
             stream_into(url, part, progress)
@@ -145,44 +137,27 @@ def fetch_part(url, part, progress):
 
 def stream_into(url, part, progress):
     """Append what `part` still lacks; start again where the server cannot resume."""
-    import requests
-
     start = part.stat().st_size if part.exists() else 0
     headers = {"Range": f"bytes={start}-"} if start else {}
     with requests.get(url, headers=headers, stream=True, timeout=30) as reply:
         if reply.status_code == 416:  # nothing is left to send: the part is whole, or too long
             return
         reply.raise_for_status()
-        resumed = reply.status_code == 206
-        total = int(reply.headers.get("Content-Length", 0)) + (start if resumed else 0)
-        with open(part, "ab" if resumed else "wb") as out, bar(part.stem, total, progress) as advance:
-            advance(start if resumed else 0)
+        start = start if reply.status_code == 206 else 0
+        shown = {"total": int(reply.headers.get("Content-Length", 0)) + start or None, "initial": start, "desc": part.stem}
+        with open(part, "ab" if start else "wb") as file, tqdm.wrapattr(file, "write", disable=not progress, **shown) as out:
             for chunk in reply.iter_content(CHUNK):
                 out.write(chunk)
-                advance(len(chunk))
-
-
-@contextmanager
-def bar(label, total, progress):
-    """Show a progress bar on standard error, and give the function that moves it."""
-    from tqdm import tqdm
-
-    with tqdm(total=total or None, unit="B", unit_scale=True, desc=label, disable=not progress) as shown:
-        yield shown.update
 
 
 def accept(part, local, expected):
     """Rename a finished download to its place if its checksum is right; else remove it and say so."""
-    import pooch
-
-    if expected:
-        kind, digest = expected.split(":")
-        if pooch.file_hash(str(part), alg=kind) != digest:
-            size = part.stat().st_size
-            part.unlink()
-            raise MedkitError(f"The download of {local.name} ({size:,} bytes) is not the official file: its checksum "
-                              "differs (truncated or altered on the way). It was thrown away, nothing else was "
-                              "touched. Try again; if it goes on, the source or the mirror is damaged.")
+    if expected and not hash_matches(part, expected):
+        size = part.stat().st_size
+        part.unlink()
+        raise MedkitError(f"The download of {local.name} ({size:,} bytes) is not the official file: its checksum differs "
+                          "(truncated or altered on the way). It was thrown away, nothing else was touched. Try again; "
+                          "if it goes on, the source or the mirror is damaged.")
     os.replace(part, local)
     return local
 
@@ -245,10 +220,6 @@ def mirror(dataset, out):
 
     The layout is that of the cache, so `$MEDKIT_MIRROR` can name the address under which `out` is served.
     """
-    import shutil
-
-    from .files import written_whole
-
     facts = card(dataset)
     copied = []
     for name in dict.fromkeys([*([facts.manifest] if facts.manifest else []), *names(dataset)]):

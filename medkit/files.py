@@ -3,6 +3,7 @@
 import errno
 import os
 import tempfile
+import tomllib
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -50,3 +51,8 @@ def write_text(path, text):
     """Write a text file (UTF-8), whole or not at all."""
     with written_whole(path) as aside:
         aside.write_text(text, encoding="utf-8")
+
+
+def read_toml(path):
+    """Read a TOML file."""
+    return tomllib.loads(path.read_text(encoding="utf-8"))

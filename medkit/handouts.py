@@ -5,8 +5,12 @@ import copy
 import re
 from html import escape
 
+import nbformat
+
 from . import lessons
+from .build import read
 from .files import write_text
+from .report.render import POLICY, fragment, template
 
 LINK = re.compile(r"\[([^]]+)\]\([\w./-]+\.ipynb[^)]*\)")  # to other notebooks, which a slide does not have beside it
 
@@ -21,8 +25,6 @@ def slides(path, target):
 
     They are read from the built notebook, with its outputs, or from the source where there is none.
     """
-    from .report.render import template
-
     shown = [f'<section id="s{k}">{html(parts)}{speaker(notes)}</section>'
              for k, (parts, notes) in enumerate(split(built(path)), 1)]
     write_text(target, fill(lessons.facts(path)["title"], "\n".join(shown), template("slides.css")))
@@ -30,16 +32,12 @@ def slides(path, target):
 
 def fill(title, body, own):
     """Put a body into a page that allows no script and no other address."""
-    from .report.render import POLICY, template
-
     return template("document.html").format(policy=POLICY, title=escape(title), style=template("style.css"), own=own,
                                             body=body)
 
 
 def built(path):
     """Give a lesson's notebook with outputs: beside the sources, or, if there is none, without outputs."""
-    from .build import read
-
     places = [lessons.folder() / "notebooks", lessons.folder().parent / "notebooks"]
     found = next((p for p in places if (p / f"{path.stem}.ipynb").exists()), None)
     return read(found / f"{path.stem}.ipynb") if found else lessons.compose(path)
@@ -94,10 +92,6 @@ def speaker(notes):
 
 def html(parts):
     """Render Markdown and cells as HTML, cleaned as reports are."""
-    import nbformat
-
-    from .report.render import fragment
-
     cells = [nbformat.v4.new_markdown_cell(p) if isinstance(p, str) else p for p in parts]
     return fragment(nbformat.v4.new_notebook(cells=cells))
 

@@ -6,6 +6,7 @@ that says what it shows, computed from the same numbers.
 
 import base64
 import io
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -22,12 +23,8 @@ MARKERS = "osD^vP"
 
 def use_style():
     """Set the suite's look for all figures that follow."""
-    plt.rcParams.update({
-        "axes.prop_cycle": plt.cycler(color=PALETTE), "axes.spines.top": False, "axes.spines.right": False,
-        "axes.grid": True, "grid.color": "#E5E5E5", "axes.axisbelow": True, "axes.titlelocation": "left",
-        "axes.titlesize": 12, "axes.labelsize": 11, "font.size": 11, "legend.frameon": False,
-        "figure.dpi": 100, "savefig.dpi": 100, "savefig.bbox": "tight", "figure.figsize": (6.4, 4),
-        "image.cmap": "gray", "figure.constrained_layout.use": True})
+    plt.style.use(Path(__file__).with_name("medkit.mplstyle"))
+    plt.rcParams["axes.prop_cycle"] = plt.cycler(color=PALETTE)
 
 
 def show(fig, alt):

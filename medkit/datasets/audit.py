@@ -6,8 +6,13 @@ What looks at the outcome looks at training rows alone.
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
+from sklearn.model_selection import PredefinedSplit, cross_val_predict
+from sklearn.tree import DecisionTreeClassifier
 
 from .. import evaluate
+from .own import hashes
+from .split import folds
 
 LEAK, FILE_LEAK, TELLING, RANKS = 0.95, 0.8, 0.65, 0.65  # AUROC of one column alone
 MOST = 5000  # rows that are looked at for one column
@@ -49,17 +54,14 @@ def findings(own):
 
 def column(own, name):
     """Look at one column of a table."""
-    values, found = own.X[name], []
-    gaps, score = values.isna(), foretells(own, own.X[name])
-    if score >= LEAK:
-        found.append(Finding("leak", name, f"Predicts the outcome almost alone (AUROC {score:.2f})."))
-    if gaps.mean() > 0.2:
-        found.append(Finding("missing", name, f"{gaps.mean():.0%} are missing."))
+    values = own.X[name]
+    gaps, score = values.isna(), foretells(own, values)
     telling = foretells(own, gaps) if gaps.any() else 0
-    if telling >= TELLING:
-        found.append(Finding("gaps tell", name, f"Whether it was measured tells the outcome (AUROC {telling:.2f})."))
-    if values.nunique() < 2:
-        found.append(Finding("constant", name, "It has one value only."))
+    looked = [("leak", score >= LEAK, f"Predicts the outcome almost alone (AUROC {score:.2f})."),
+              ("missing", gaps.mean() > 0.2, f"{gaps.mean():.0%} are missing."),
+              ("gaps tell", telling >= TELLING, f"Whether it was measured tells the outcome (AUROC {telling:.2f})."),
+              ("constant", values.nunique() < 2, "It has one value only.")]
+    found = [Finding(kind, name, text) for kind, there, text in looked if there]
     return found + (sentinels(values, name) if values.dtype.kind in "if" else spellings(values, name))
 
 
@@ -68,12 +70,6 @@ def foretells(own, values):
 
     A gap counts as a value. Of several classes: the mean over classes, each against the rest.
     """
-    import pandas as pd
-    from sklearn.model_selection import PredefinedSplit, cross_val_predict
-    from sklearn.tree import DecisionTreeClassifier
-
-    from .split import folds
-
     rows = own.parts["train"]
     rows = rows if len(rows) <= MOST else np.sort(np.random.default_rng(0).choice(rows, MOST, replace=False))
     values, y, patients = values.iloc[rows], own.y[rows], own.patients[rows]
@@ -91,8 +87,6 @@ def foretells(own, values):
 
 def sentinels(values, name):
     """Find numbers that stand for "missing": repeated, typical, and far from all others."""
-    import pandas as pd
-
     x = pd.Series(values.to_numpy(float)).dropna()
     low, high = x.quantile([0.25, 0.75]) if len(x) else (0, 0)
     reach = 5 * max(high - low, 1e-9)
@@ -110,8 +104,6 @@ def spellings(values, name):
 
 def dates(own):
     """Find dates that lie after the date of the outcome."""
-    import pandas as pd
-
     known = own.schema.get("outcome_date")
     columns = [c for c, kind in own.schema["columns"].items() if kind == "date" and c != known]
     if not known:
@@ -123,8 +115,6 @@ def dates(own):
 
 def identity(own):
     """Find out whether the numbers in patients' names tell the outcome."""
-    import pandas as pd
-
     number = pd.to_numeric(pd.Series(own.patients).str.extract(r"(\d+)(?!.*\d)")[0], errors="coerce")
     score = foretells(own, number) if own.schema.get("patient") or own.kind != "table" else 0.5
     return [Finding("identity", "patient", f"The number in the patient's name tells the outcome (AUROC {score:.2f}).")
@@ -155,8 +145,6 @@ def duplicates(own):
 
 def equal_rows(own):
     """Give pairs of rows of a table with the same values in all columns; only where rows are rich enough to be unique."""
-    from .own import hashes
-
     keys = hashes(own.X)
     order = np.argsort(keys, kind="stable")
     if len(np.unique(keys)) < 0.5 * len(keys):
@@ -179,8 +167,6 @@ def equal_arrays(own):
 
 def card(own):
     """Give the data card: {heading: DataFrame}: counts, variables, subgroups, findings."""
-    import pandas as pd
-
     tables = {"Rows and patients": counts(own)}
     if own.kind == "table":
         tables["Variables"] = variables(own)
@@ -193,8 +179,6 @@ def card(own):
 
 def counts(own):
     """Count rows, patients and classes in each part."""
-    import pandas as pd
-
     rows = {part: {"rows": len(r), "patients": len(np.unique(own.patients[r])),
                    **{c: int((own.y[r] == k).sum()) for k, c in enumerate(own.classes)}} for part, r in own.parts.items()}
     return pd.DataFrame(rows).T
@@ -202,8 +186,6 @@ def counts(own):
 
 def variables(own):
     """Describe each column: missing, range or categories, and what it tells of the outcome alone (training rows)."""
-    import pandas as pd
-
     def one(name):
         values = own.X[name]
         number = values.dtype.kind in "if"
@@ -216,8 +198,6 @@ def variables(own):
 
 def bands(own, group):
     """Give the subgroup of each row: a category, or a quarter of the range of a number."""
-    import pandas as pd
-
     values = own.facts[group]
     if pd.api.types.is_numeric_dtype(values) and values.nunique() > 6:
         edges = np.unique(values.quantile([0, 0.25, 0.5, 0.75, 1]))
@@ -227,8 +207,6 @@ def bands(own, group):
 
 def rates(own, group):
     """Count the rows and the share of each class in each subgroup."""
-    import pandas as pd
-
     shares = pd.get_dummies(pd.Series(own.y).map(dict(enumerate(own.classes)))).groupby(bands(own, group).to_numpy()).mean()
     shares.insert(0, "rows", bands(own, group).value_counts())
     return shares.round(3).set_axis([f"{group}: {k}" for k in shares.index])

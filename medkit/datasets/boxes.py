@@ -1,12 +1,15 @@
 """Boxes that people drew around findings, as truth for explanations: Pascal VOC XML, or a CSV table."""
 
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
+import pandas as pd
 
-from ..errors import MedkitError
+from ..errors import MedkitError, explained
+from .tables import columns_there, numbers, read_frame, refuse
 
-COLUMNS = ("file", "xmin", "ymin", "xmax", "ymax")
+BOX = ["xmin", "ymin", "xmax", "ymax"]
 
 
 def read_boxes(path):
@@ -20,55 +23,30 @@ def read_boxes(path):
     files = sorted(path.glob("*.xml")) if path.is_dir() else [path]
     if not files or not files[0].is_file():
         raise MedkitError(f"{path}: no boxes here. Give a CSV file, a VOC file (.xml), or a folder of VOC files.")
-    rows = [row for f in files for row in (read_voc(f) if f.suffix.lower() == ".xml" else read_csv(f))]
-    found = {}
-    for where, name, box in rows:
-        if not (np.isfinite(box).all() and 0 <= box[0] < box[2] and 0 <= box[1] < box[3]):
-            raise MedkitError(f"{where}: the box {', '.join(f'{v:g}' for v in box)} is none. Needed: "
-                              "0 <= xmin < xmax and 0 <= ymin < ymax, in pixels.")
-        found.setdefault(name, []).append(box)
-    return {name: np.array(boxes) for name, boxes in found.items()}
+    rows = pd.concat([checked(read_voc(f) if f.suffix.lower() == ".xml" else read_frame(f, dtype=str), f) for f in files])
+    return {name: boxes[BOX].to_numpy(float) for name, boxes in rows.groupby("file", sort=False)}
 
 
-def numbers(values, where):
-    """Turn four texts to numbers, or say which is none."""
-    try:
-        return [float(v) for v in values]
-    except (TypeError, ValueError):
-        raise MedkitError(f"{where}: {', '.join(map(str, values))} are not four numbers (xmin, ymin, xmax, ymax).") from None
-
-
-def read_csv(path):
-    """List (where, file name, box) of a CSV."""
-    import pandas as pd
-
-    try:
-        table = pd.read_csv(path, dtype=str, encoding="utf-8-sig")
-    except Exception as error:
-        raise MedkitError(f"{path} cannot be read as CSV: {error}".rstrip(".") + ".") from None
-    absent = [c for c in COLUMNS if c not in table]
-    if absent:
-        raise MedkitError(f"{path} has no column '{absent[0]}'. Needed: {', '.join(COLUMNS)}.")
-    places = [f"{path}, line {k + 2}" for k in range(len(table))]
-    return [(w, str(r[0]), numbers(r[1:], w)) for w, r in zip(places, table[list(COLUMNS)].itertuples(index=False))]
+def checked(table, path):
+    """Check a table of boxes: its columns, numbers, and that each box has an inside."""
+    columns_there(table, ["file", *BOX], path)
+    table = table.assign(**{c: numbers(table, c, path) for c in BOX})
+    refuse(~table.eval("0 <= xmin < xmax and 0 <= ymin < ymax"), path, lambda row: "the box "
+           f"{', '.join(f'{v:g}' for v in table[BOX].loc[row])} is none; needed: 0 <= xmin < xmax and 0 <= ymin < ymax, in pixels")
+    return table
 
 
 def read_voc(path):
-    """List (where, file name, box) of one VOC file; a file that declares entities is refused, as it could harm."""
-    from xml.etree import ElementTree
-
-    try:
+    """Read the boxes of one VOC file; a file that declares entities is refused, as it could harm."""
+    with explained(f"{path} cannot be read as XML"):
         text = path.read_text(encoding="utf-8-sig")
         if "<!DOCTYPE" in text.upper() or "<!ENTITY" in text.upper():
             raise MedkitError(f"{path} declares a DOCTYPE or entities. VOC files need none: take that line out.")
         root = ElementTree.fromstring(text)
-    except (ElementTree.ParseError, UnicodeDecodeError, OSError) as error:
-        raise MedkitError(f"{path} cannot be read as XML: {error}.") from None
     name = root.findtext("filename")
     if not name:
         raise MedkitError(f"{path} has no <filename>: which image do its boxes belong to?")
-    drawn = [[b.findtext(c) for c in COLUMNS[1:]] for b in root.iter("bndbox")]
-    return [(str(path), name, numbers(box, path)) for box in drawn]
+    return pd.DataFrame([[name, *map(b.findtext, BOX)] for b in root.iter("bndbox")], columns=["file", *BOX])
 
 
 def to_mask(boxes, width, height, size):

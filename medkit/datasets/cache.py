@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from contextlib import suppress
 
 import numpy as np
 
@@ -28,27 +29,13 @@ def cached(name, key, make):
     """
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
     path = fetch.root() / "made" / f"{name}-{digest}.npz"
-    kept = read(path)
-    if kept is None:
-        kept = make()
-        write(path, kept)
-    return kept
-
-
-def read(path):
-    """Read a file of the cache; None if it is not there, or is damaged."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return dict(arrays)
-    except Exception:  # a damaged zip fails in many ways, and each means: make it again
-        return None
-
-
-def write(path, arrays):
-    """Write a file of the cache, whole or not at all."""
-    try:
+    except Exception:  # not there, or damaged, which fails in many ways: each means to make it again
+        kept = make()
+    with suppress(MedkitError, OSError):
         make_folder(path.parent)
         with written_whole(path) as aside, open(aside, "wb") as file:
-            np.savez(file, **arrays)
-    except (MedkitError, OSError):
-        pass
+            np.savez(file, **kept)
+    return kept

@@ -3,14 +3,14 @@
 import csv
 import io
 import tarfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
 from .. import fetch
-from ..errors import MedkitError
+from ..errors import MedkitError, explained
 from .cache import cached
 from .longtable import mended
 
@@ -51,22 +51,18 @@ def rows_of(letter):
 def outcomes_of(letter):
     """Read one set's outcomes."""
     path = fetch.path(NAME, f"Outcomes-{letter}.txt")
-    try:
+    with explained(f"{path} is not a table of outcomes", "Remove it; it is downloaded again."):
         return pd.read_csv(path)[["RecordID", "SAPS-I", "SOFA", "Survival", "In-hospital_death"]].astype(
             {"RecordID": np.int64})
-    except (ValueError, KeyError) as error:
-        raise MedkitError(f"{path} is not a table of outcomes: {error}. Remove it; it is downloaded again.") from None
 
 
 def read_archive(archive):
     """Read a set's archive as a stream, all stays at once, to plain arrays that the cache can hold."""
     texts = read_members(archive)
     text = b"".join(texts.values())
-    try:
+    with explained(f"{archive} holds a line that is not time, variable, value"):
         rows = pd.read_csv(io.BytesIO(text), names=["time", "variable", "value"], quoting=csv.QUOTE_NONE,
                            skip_blank_lines=False, dtype={"time": "category", "variable": "category"})
-    except (ValueError, pd.errors.ParserError) as error:
-        raise MedkitError(f"{archive} holds a line that is not time, variable, value: {str(error).strip()}.") from None
     stay = np.repeat(np.arange(len(texts)), [t.count(b"\n") for t in texts.values()])
     clock = rows["time"].cat.categories.str.extract(r"^(\d+):(\d\d)$").astype(float)
     minute = np.append(60 * clock[0] + clock[1], np.nan)[rows["time"].cat.codes]
@@ -84,15 +80,10 @@ def read_archive(archive):
 
 def read_members(archive):
     """Read the files of an archive, less their first lines: {stay: bytes that end with a new line}."""
-    from tqdm import tqdm
-
-    try:
-        with tarfile.open(archive) as tar:
-            members = tqdm(tar, desc=archive.name, unit="stay", leave=False, delay=1)
-            texts = {Path(m.name).stem: tar.extractfile(m).read() for m in members if m.name.endswith(".txt")}
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        raise MedkitError(f"{archive} is truncated or damaged ({error}). Remove it, and get it again: "
-                          f"medkit data get {NAME}.") from None
+    again = f"Remove it, and get it again: medkit data get {NAME}."
+    with explained(f"{archive} is truncated or damaged", again), tarfile.open(archive) as tar:
+        members = tqdm(tar, desc=archive.name, unit="stay", leave=False, delay=1)
+        texts = {Path(m.name).stem: tar.extractfile(m).read() for m in members if m.name.endswith(".txt")}
     if not texts or not all(stay.isdigit() for stay in texts):
         raise MedkitError(f"{archive} should hold one text file for each stay, named by its number.")
     return {stay: text.replace(b"\r", b"").partition(b"\n")[2].rstrip(b"\n") + b"\n" for stay, text in texts.items()}

@@ -3,13 +3,14 @@
 Each function gives features, outcome codes, patients, class names, times (survival alone) and notes.
 """
 
-import io
 import zipfile
 
 import numpy as np
+import pandas as pd
 
 from .. import fetch
-from ..errors import MedkitError
+from ..errors import MedkitError, explained
+from ..hospital import admit, encounters
 
 ADMITTED = {"readmission": 12_000, "survival": 2_000}
 DEAD_OR_DYING = [11, 13, 14, 19, 20, 21]  # discharged dead, or to a hospice: cannot or hardly be readmitted
@@ -36,18 +37,12 @@ def diabetes130():
 
 def read_member(archive, name):
     """Read the CSV table of a zip whose path ends in a name, whatever its folder and capitals."""
-    import pandas as pd
-
-    try:
-        with zipfile.ZipFile(archive) as held:
-            inside = [n for n in held.namelist() if n.lower().endswith(name)]
-            if not inside:
-                raise MedkitError(f"{archive} holds no {name}; it holds {', '.join(held.namelist()[:5])}.")
-            body = held.read(inside[0])
-        return pd.read_csv(io.BytesIO(body), na_values="?", keep_default_na=False, low_memory=False)
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError) as error:
-        raise MedkitError(f"{archive} is truncated or damaged ({error}). Remove it, and get it again: "
-                          "medkit data get diabetes130.") from None
+    again = "Remove it, and get it again: medkit data get diabetes130."
+    with explained(f"{archive} is truncated or damaged", again), zipfile.ZipFile(archive) as held:
+        inside = [n for n in held.namelist() if n.lower().endswith(name)]
+        if not inside:
+            raise MedkitError(f"{archive} holds no {name}; it holds {', '.join(held.namelist()[:5])}.")
+        return pd.read_csv(held.open(inside[0]), na_values="?", keep_default_na=False, low_memory=False)
 
 
 def whas500():
@@ -73,8 +68,6 @@ def gbsg2():
 
 def plain(frame):
     """Bring columns of numbers that are kept as categories to numbers; categories of words stay."""
-    import pandas as pd
-
     whole = {c: pd.to_numeric(frame[c].astype(str), errors="coerce") for c in frame.select_dtypes("category")}
     return frame.assign(**{c: v for c, v in whole.items() if v.notna().all()})
 
@@ -84,8 +77,6 @@ def hospital_readmission(seed=0):
 
     A patient's stays stand in the order of time (see `medkit.hospital.encounters`).
     """
-    from ..hospital import admit, encounters
-
     frame = kinds(encounters.histories(admit(ADMITTED["readmission"], seed)))
     X = frame.drop(columns=["patient_id", "stay", "readmitted"]).reset_index(drop=True)
     return (X, frame["readmitted"].to_numpy(np.int64), frame["patient_id"].to_numpy(str),
@@ -94,8 +85,6 @@ def hospital_readmission(seed=0):
 
 def hospital_survival(seed=0):
     """Follow simulated patients for a year from admission; 1 stands for death. Times are in days."""
-    from ..hospital import admit
-
     cohort = admit(ADMITTED["survival"], seed)
     outcome = cohort.outcome()
     return (kinds(cohort.patients).drop(columns="patient_id"), outcome["event"].to_numpy(np.int64),

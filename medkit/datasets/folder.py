@@ -11,8 +11,11 @@ counts as a patient of its own. Notes say so.
 """
 
 import numpy as np
+import pandas as pd
+from PIL import Image, ImageOps
+from tqdm import tqdm
 
-from ..errors import MedkitError, unknown
+from ..errors import MedkitError, explained, unknown
 from . import tables
 from .split import PARTS, by_patient
 
@@ -33,10 +36,7 @@ def read_folder(folder, size, seed=0):
     notes : list of str, what the reader should know of how images were changed
     """
     table = read_labels(folder)
-    classes = sorted(table["label"].unique())
-    if len(classes) < 2:
-        raise MedkitError(f"{folder} has images of one class only ('{classes[0]}'): there is nothing to tell apart.")
-    y = table["label"].map({c: k for k, c in enumerate(classes)}).to_numpy(np.int64)
+    classes, y = tables.coded(table["label"], folder)
     X, notes = read_images([folder / f for f in table["file"]], size)
     if "patient" not in table:
         table["patient"], told = by_tag(folder, table["file"])
@@ -76,8 +76,6 @@ def check_classes(y, classes, parts, folder):
 
 def list_classes(folder):
     """Make the table of files from one subfolder per class."""
-    import pandas as pd
-
     subfolders = sorted(d for d in folder.iterdir() if d.is_dir() and not d.name.startswith("."))
     if not subfolders:
         raise MedkitError(f"{folder} has neither class subfolders nor a labels.csv. Put the images of each class "
@@ -98,34 +96,25 @@ def read_labels(folder):
         return list_classes(folder)
     table = tables.read_frame(path, dtype=str)
     tables.columns_there(table, ["file", "label"], path)
-    check_rows(table, folder)
+    tables.cells_filled(table, [c for c in ("file", "label", "patient", "split") if c in table], path)
+    check_files(table, folder)
     return table
 
 
-def check_rows(table, folder):
-    """Check that each row has a label and names a file that is there, once."""
+def check_files(table, folder):
+    """Check that each row names a file that is there, once."""
     path = folder / "labels.csv"
-    for column in (c for c in ("file", "label", "patient", "split") if c in table):
-        blank = table.index[table[column].isna()]
-        if len(blank):
-            raise MedkitError(f"{path}, line {blank[0] + 2}: the {column} is empty.")
-    twice = table.index[table["file"].duplicated()]
-    if len(twice):
-        raise MedkitError(f"{path}, line {twice[0] + 2}: '{table['file'][twice[0]]}' is named twice. Keep one line.")
+    tables.refuse(table["file"].duplicated(), path, lambda row: f"'{table['file'][row]}' is named twice")
     inside = {str(f.relative_to(folder)) for f in folder.rglob("*")}
-    absent = table.index[~table["file"].isin(inside) & ~(table["file"] + ".hea").isin(inside)]  # WFDB's go without ending
-    if len(absent):
-        raise MedkitError(f"{path}, line {absent[0] + 2}: there is no file '{table['file'][absent[0]]}' in {folder} "
-                          f"({len(absent)} such lines).")
+    absent = ~table["file"].isin(inside) & ~(table["file"] + ".hea").isin(inside)  # WFDB's go without ending
+    tables.refuse(absent, path, lambda row: f"there is no file '{table['file'][row]}' in {folder}")
 
 
 def parts_of(table, y, patients, seed, folder):
     """Take the split of the labels file, or split by patient."""
     if "split" not in table:
         return by_patient(patients, y, FRACTIONS, seed)
-    wrong = table["split"][~table["split"].isin(PARTS)]
-    if len(wrong):
-        raise MedkitError(f"{folder}/labels.csv, line {wrong.index[0] + 2}: {unknown('split', wrong.iloc[0], PARTS)}")
+    tables.refuse(~table["split"].isin(PARTS), folder / "labels.csv", lambda row: unknown("split", table["split"][row], PARTS))
     shared = table["split"].groupby(patients).nunique()
     if (shared > 1).any():
         raise MedkitError(f"{folder / 'labels.csv'}: patient '{shared.idxmax()}' stands in more than one split. "
@@ -139,8 +128,6 @@ def parts_of(table, y, patients, seed, folder):
 
 def read_images(paths, size):
     """Read images to one array; colour is kept only if some image has colour."""
-    from tqdm import tqdm
-
     shapes = set()
     images = [read_image(p, size, shapes) for p in tqdm(paths, desc="images", unit="image", disable=len(paths) < 500)]
     colour = any(np.ptp(image, axis=2).any() for image in images)
@@ -152,39 +139,29 @@ def read_images(paths, size):
 
 def read_image(path, size, shapes):
     """Read one image as uint8 RGB of shape (size, size, 3), padded to a square, not stretched."""
-    from PIL import Image, ImageOps
-
-    if path.suffix.lower() == ".dcm":
-        image = from_dicom(path)
-        shapes.add(image.size)
-        return np.asarray(ImageOps.pad(image.convert("RGB"), (size, size), Image.Resampling.BILINEAR))
-    try:
-        with Image.open(path) as image:
-            image.load()
-    except Exception as error:
-        raise MedkitError(f"{path} is damaged, or is not an image: {error}. Mend or remove the file.") from None
+    image = from_dicom(path) if path.suffix.lower() == ".dcm" else from_picture(path)
     shapes.add(image.size)
-    grey = to_8_bit(image) if image.mode.startswith(("I", "F")) else image
-    return np.asarray(ImageOps.pad(grey.convert("RGB"), (size, size), Image.Resampling.BILINEAR))
+    return np.asarray(ImageOps.pad(image.convert("RGB"), (size, size), Image.Resampling.BILINEAR))
+
+
+def from_picture(path):
+    """Read a PNG, JPEG, BMP or TIFF; of 16 bits or floats the 0.5th and 99.5th percentile become black and white."""
+    with explained(f"{path} is damaged, or is not an image", "Mend or remove the file."), Image.open(path) as image:
+        image.load()
+    if not image.mode.startswith(("I", "F")):
+        return image
+    from ..preprocess.pictures import grey
+
+    values = np.asarray(image, dtype=np.float64)
+    there = values[np.isfinite(values)]
+    return Image.fromarray(grey(values, *np.percentile(there, (0.5, 99.5)) if len(there) else (0, 1)))
 
 
 def from_dicom(path):
     """Read a DICOM picture by its own window (or its 0.5th and 99.5th percentile), without identity."""
-    from PIL import Image
-
     from ..preprocess.pictures import as_8_bit, read_dicom
 
     grey = as_8_bit(read_dicom(path))
     if grey.ndim > 3 or (grey.ndim == 3 and grey.shape[2] != 3):
         raise MedkitError(f"{path} holds {len(grey)} pictures. Save the one that you need as a file of its own.")
     return Image.fromarray(grey)
-
-
-def to_8_bit(image):
-    """Bring a 16-bit or float image to 8 bits, its 0.5th and 99.5th percentile to black and white."""
-    from PIL import Image
-
-    values = np.asarray(image, dtype=np.float64)
-    low, high = np.percentile(values[np.isfinite(values)], (0.5, 99.5)) if np.isfinite(values).any() else (0, 1)
-    scaled = np.clip((np.nan_to_num(values) - low) / max(high - low, 1e-9), 0, 1)
-    return Image.fromarray(np.round(255 * scaled).astype(np.uint8))

@@ -1,13 +1,18 @@
 """Images with their labels, split by patient: any MedMNIST set by name, or a folder of one's own."""
 
+import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+from tqdm import tqdm
 
 from .. import catalog, fetch
-from ..errors import MedkitError, unknown
+from ..errors import MedkitError, explained, unknown
+from ..hospital import admit
 from .folder import read_folder
+from .split import by_patient
 
 SIZES = (28, 64, 128, 224)
 HOSPITAL = "virtual-hospital"
@@ -39,8 +44,6 @@ class ImageSet:
 
     def counts(self):
         """Count the images of each class in each part, as a DataFrame."""
-        import pandas as pd
-
         def tally(y):
             return y.sum(axis=0) if self.multi_label else np.bincount(y, minlength=len(self.classes))
 
@@ -100,39 +103,23 @@ def medmnist(name, size=28):
     card = catalog.card(name)
     arrays = read_npz(fetch.path(name, f"{name}.npz" if size == 28 else f"{name}_{size}.npz"))
     parts = {"train": "train", "valid": "val", "test": "test"}
-    X = {part: with_channels(arrays[f"{key}_images"]) for part, key in parts.items()}
+    images = {part: arrays[f"{key}_images"] for part, key in parts.items()}
+    X = {part: a.reshape(*a.shape[:3], -1) for part, a in images.items()}
     multi = card.task == "multi-label"
-    y = {part: labels(arrays[f"{key}_labels"], multi) for part, key in parts.items()}
+    codes = {part: arrays[f"{key}_labels"].astype(np.int64) for part, key in parts.items()}
+    y = codes if multi else {part: c[:, 0] for part, c in codes.items()}
     rows = {part: np.array([f"{part}-{i}" for i in range(len(y[part]))]) for part in parts}
     return ImageSet(name, card.classes, X, y, rows, multi_label=multi, notes=list(card.pitfalls))
 
 
 def read_npz(path):
     """Read an .npz file of plain arrays (nothing in it is unpickled)."""
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except Exception as error:
-        raise MedkitError(f"{path} cannot be read as .npz: {error}.") from None
-
-
-def with_channels(images):
-    """Add the channel axis to grey images."""
-    return images if images.ndim == 4 else images[..., None]
-
-
-def labels(codes, multi):
-    """Bring labels of shape (n, 1) to (n,), and leave several labels an image as they are."""
-    return codes.astype(np.int64) if multi else codes[:, 0].astype(np.int64)
+    with explained(f"{path} cannot be read as .npz"), np.load(path, allow_pickle=False) as arrays:
+        return dict(arrays)
 
 
 def from_hospital(size, seed):
     """Take one chest X-ray of each of some simulated patients; the question is pneumonia."""
-    from tqdm import tqdm
-
-    from ..hospital import admit
-    from .split import by_patient
-
     batches = list(admit(ADMITTED, seed).batches(200))
     lettered = size >= 64  # on fewer pixels the marker would cover the lung
     taken = [cohort.xray(size, marker=lettered) for cohort in tqdm(batches, desc="X-rays", unit_scale=200, unit="film", leave=False)]
@@ -148,8 +135,6 @@ def from_hospital(size, seed):
 
 def seen_patients(cohorts):
     """Give sex, age band and hospital of each simulated patient, by patient id."""
-    import pandas as pd
-
     frame = pd.concat([c.patients for c in cohorts]).set_index("patient_id")
     age = pd.cut(frame["age"], [0, 45, 65, 200], labels=["0 to 44", "45 to 64", "65 and over"], right=False)
     where = frame["hospital"].map("hospital {}".format)
@@ -167,8 +152,6 @@ def from_folder(folder, size, seed):
 
 def digest_of(*arrays):
     """Give one checksum of the content of arrays."""
-    import hashlib
-
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(np.ascontiguousarray(array))

@@ -6,29 +6,18 @@ A user's long table is a CSV or Parquet file with the columns `patient`, `time` 
 admission. A folder with `stays.csv` (or `.parquet`) and `outcomes.csv` will do as well.
 """
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
 from ..errors import MedkitError
-from .tables import cells_filled, columns_there, numbers, read_frame
+from ..files import read_toml
+from .tables import cells_filled, columns_there, numbers, read_frame, refuse
 
 STATIC = ["Age", "Gender", "Height", "Weight", "ICUType"]
 SUMMED = {"Urine"}  # volumes; of anything else several values in an hour are averaged
-# Variable: unit, lowest and highest value of a living patient. Our own bounds, set wide after a look at the ranges of
-# set a; what lies beyond is a slip of the pen or of a sensor (a pressure of 0 is a closed line, -17.8 °C is 0 °F).
-SPEC = {
-    "ALP": ("IU/L", 1, 5000), "ALT": ("IU/L", 1, 30000), "AST": ("IU/L", 1, 40000), "Albumin": ("g/dL", 0.5, 8),
-    "BUN": ("mg/dL", 0.5, 300), "Bilirubin": ("mg/dL", 0.05, 80), "Cholesterol": ("mg/dL", 10, 1000),
-    "Creatinine": ("mg/dL", 0.05, 40), "DiasABP": ("mmHg", 5, 200), "FiO2": ("share", 0.2, 1),
-    "GCS": ("points", 3, 15), "Glucose": ("mg/dL", 10, 2500), "HCO3": ("mmol/L", 2, 60), "HCT": ("%", 5, 75),
-    "HR": ("1/min", 10, 300), "K": ("mmol/L", 1, 12), "Lactate": ("mmol/L", 0.1, 40), "MAP": ("mmHg", 15, 250),
-    "MechVent": ("1 if ventilated", 0, 1), "Mg": ("mmol/L", 0.2, 12), "NIDiasABP": ("mmHg", 5, 200),
-    "NIMAP": ("mmHg", 15, 250), "NISysABP": ("mmHg", 20, 300), "Na": ("mmol/L", 90, 190), "PaCO2": ("mmHg", 5, 150),
-    "PaO2": ("mmHg", 10, 700), "Platelets": ("1000/µL", 1, 2500), "RespRate": ("1/min", 1, 90), "SaO2": ("%", 20, 100),
-    "SysABP": ("mmHg", 20, 300), "Temp": ("°C", 25, 44), "TroponinI": ("µg/L", 0, 1000),
-    "TroponinT": ("µg/L", 0, 100), "Urine": ("mL", 0, 3000), "WBC": ("1000/µL", 0.05, 600), "Weight": ("kg", 25, 300),
-    "pH": ("pH", 6.6, 8), "Age": ("years", 0, 120), "Gender": ("1 male", 0, 1), "Height": ("cm", 120, 220),
-    "ICUType": ("1 to 4", 1, 4)}
+SPEC = read_toml(Path(__file__).with_name("plausible.toml"))  # variable: unit, lowest and highest value of a living patient
 # Variable, from, to, factor, shift: a value in the range is in another unit, or lacks its point.
 MENDS = [("pH", 660, 800, 0.01, 0), ("pH", 66, 80, 0.1, 0), ("Temp", 77, 111.2, 5 / 9, -160 / 9),
          ("FiO2", 20, 100, 0.01, 0), ("Height", 48, 84, 2.54, 0), ("Height", 1.2, 2.2, 100, 0),
@@ -123,11 +112,8 @@ def hours_of(frame, path):
     clock = text.str.extract(r"^\s*(\d+):([0-5]\d)\s*$").astype(float)
     plain = frame.assign(time=(clock[0] + clock[1] / 60).where(clock[0].notna(), text))
     hours = numbers(plain, "time", path)
-    early = np.flatnonzero(hours < 0)
-    if len(early):
-        first = frame.index[early[0]]
-        raise MedkitError(f"{path}, row {first + 1} (patient {frame['patient'][first]}): the time {text[first]} lies "
-                          "before admission. Count hours from admission, 0 or more.")
+    refuse(hours < 0, path, lambda row: f"the time {text[row]} of patient {frame['patient'][row]} lies before admission; hours "
+           "count from admission, 0 or more")
     return hours
 
 
@@ -136,10 +122,7 @@ def read_outcomes(path):
     frame = read_frame(path)
     columns_there(frame, ["patient", "died"], path)
     cells_filled(frame, ["patient", "died"], path)
-    twice = np.flatnonzero(frame["patient"].duplicated())
-    if len(twice):
-        who = frame["patient"][twice[0]]
-        raise MedkitError(f"{path}, row {twice[0] + 1}: patient {who} stands there twice. Keep one row.")
+    refuse(frame["patient"].duplicated(), path, lambda row: f"patient {frame['patient'][row]} stands there twice")
     return frame.assign(died=numbers(frame, "died", path)).set_index("patient")["died"]
 
 

@@ -4,9 +4,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+from PIL import Image
 
 from .. import fetch
-from ..errors import MedkitError, unknown
+from ..errors import MedkitError, explained, unknown
 from . import folder, images, recordings, schema, tables
 from .split import by_patient
 
@@ -74,14 +76,9 @@ def load(path, seed=0):
         If anything does not fit: it names the file, the row and the column.
     """
     path = Path(path).expanduser()
-    try:
+    with explained(f"{path} cannot be used", f"Is its schema right ({schema.place(path)})?"):
         told = schema.read(path)
         made = {"table": from_table, "images": from_images, "recordings": from_recordings}[told["kind"]](path, told, seed)
-    except MedkitError:
-        raise
-    except Exception as error:  # damaged in a way that no check foresaw
-        reason = str(error).strip().rstrip(".") or type(error).__name__
-        raise MedkitError(f"{path} cannot be used: {reason}. Is its schema right ({schema.place(path)})?") from error
     made = with_positive(made, path)
     for group in told.get("groups", []):
         tables.columns_there(made.facts, [group], path)
@@ -91,18 +88,7 @@ def load(path, seed=0):
 
 def hashes(X):
     """Give one number for the content of each row of a frame."""
-    import pandas as pd
-
     return pd.util.hash_pandas_object(X.astype(object).map(str), index=False).to_numpy()
-
-
-def classes_of(values):
-    """Give the distinct values of an outcome in order, as text sorts where they cannot be compared."""
-    found = list(values.unique())
-    try:
-        return sorted(found)
-    except TypeError:
-        return sorted(found, key=str)
 
 
 def from_table(path, told, seed):
@@ -111,11 +97,10 @@ def from_table(path, told, seed):
     roles = {key: told[key] for key in ("outcome", "patient", "outcome_date", "treatment") if told.get(key)}
     tables.columns_there(frame, [*roles.values(), *told["columns"], *told.get("units", {})], path)
     tables.cells_filled(frame, [roles[key] for key in ("outcome", "patient") if key in roles], path)
-    classes = classes_of(frame[roles["outcome"]])
-    if not 2 <= len(classes) <= MOST_CLASSES:
-        raise MedkitError(f"{path}: the outcome '{roles['outcome']}' has {len(classes)} different values; 2 to "
-                          f"{MOST_CLASSES} classes can be told apart. Name another column, or cut numbers into classes.")
-    y = frame[roles["outcome"]].map({c: k for k, c in enumerate(classes)}).to_numpy(np.int64)
+    classes, y = tables.coded(frame[roles["outcome"]], path)
+    if len(classes) > MOST_CLASSES:
+        raise MedkitError(f"{path}: the outcome '{roles['outcome']}' has {len(classes)} different values; {MOST_CLASSES} classes "
+                          "can be told apart. Name another column, or cut numbers into classes.")
     aside = {roles[key] for key in ("outcome", "patient", "outcome_date") if key in roles}
     X = tables.typed(frame, {c: k for c, k in told["columns"].items() if c not in aside}, path)
     X = X.drop(columns=[c for c in aside if c in X])
@@ -134,8 +119,6 @@ def row_names(n):
 
 def from_images(path, told, seed):
     """Read a folder of images, with facts about the files, and boxes where the labels have them."""
-    import pandas as pd
-
     X, y, patients, classes, parts, notes = folder.read_folder(path, told["size"], seed)
     labels = folder.read_labels(path)
     sides = np.array([size_of(path / f) for f in labels["file"]])
@@ -158,8 +141,6 @@ def size_of(path):
 
         head = pydicom.dcmread(path, stop_before_pixels=True)
         return int(head.Columns), int(head.Rows)
-    from PIL import Image
-
     with Image.open(path) as image:
         return image.size
 
@@ -168,10 +149,8 @@ def scaled_boxes(labels, sides, size, where):
     """Check boxes against their images, and bring them to the padded squares of X."""
     boxes = np.column_stack([tables.numbers(labels, c, where) for c in BOX])
     outside = (boxes[:, :2] < 0).any(axis=1) | (boxes[:, 2:] <= 0).any(axis=1) | (boxes[:, :2] + boxes[:, 2:] > sides).any(axis=1)
-    if outside.any():
-        row = np.flatnonzero(outside)[0]
-        raise MedkitError(f"{where}, line {row + 2}: the box does not lie inside the image of {sides[row, 0]} x "
-                          f"{sides[row, 1]} pixels ({outside.sum()} such lines).")
+    tables.refuse(pd.Series(outside), where, lambda row: f"the box does not lie inside the image of {sides[row, 0]} x "
+                  f"{sides[row, 1]} pixels")
     scale = size / sides.max(axis=1, keepdims=True)
     boxes[:, :2] += (sides.max(axis=1, keepdims=True) - sides) / 2
     return boxes * scale

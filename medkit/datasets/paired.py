@@ -3,12 +3,17 @@
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import pandas as pd
+from tqdm import tqdm
 
 from .. import catalog, fetch
 from ..errors import unknown
+from ..hospital import admit
+from . import waveforms
+from .folder import read_image
+from .images import seen_patients
 from .split import by_patient
 
-SOURCES = ("virtual-hospital", "mitdb", "hannover-cxr")
 SIDE, HOURS, SECONDS, FS = 32, 24, 5, 100  # light enough for a laptop
 PANEL = "Creatinine BUN K Na Mg HCO3 Urine Glucose HCT Platelets Albumin".split()  # says little of the lungs
 LABS = ("crp", "d-dimer", "ldh", "lymphocytes", "neutrophils", "pco2", "po2")
@@ -52,10 +57,10 @@ def load(source="virtual-hospital", admitted=3000, most=None, seed=0):
     seed : int
         Which simulated patients; for Hannover which split.
     """
-    if source not in SOURCES:
-        raise unknown("source of several modalities", source, SOURCES)
-    make = {"mitdb": from_mitdb, "hannover-cxr": lambda: from_hannover(seed),
-            "virtual-hospital": lambda: from_hospital(admitted, seed)}
+    make = {"virtual-hospital": lambda: from_hospital(admitted, seed), "mitdb": from_mitdb,
+            "hannover-cxr": lambda: from_hannover(seed)}
+    if source not in make:
+        raise unknown("source of several modalities", source, make)
     return thin(make[source](), most, seed)
 
 
@@ -73,12 +78,6 @@ def thin(data, most, seed):
 
 def from_hospital(admitted, seed):
     """Take X-ray, ECG and a day of values of simulated patients; each can show a reason to call the doctor."""
-    import pandas as pd
-    from tqdm import tqdm
-
-    from ..hospital import admit
-    from .images import seen_patients
-
     batches = list(admit(admitted, seed).batches(250))
     rows = [(c.xray(SIDE).images, c.ecg(seconds=SECONDS, fs=FS, leads=2).signal.transpose(0, 2, 1), c.stay(HOURS))
             for c in tqdm(batches, desc="patients", unit_scale=250, unit="patient", leave=False)]
@@ -99,8 +98,6 @@ def from_hospital(admitted, seed):
 
 def from_mitdb():
     """Take the beats of MIT-BIH, ectopic (S, V, F) or not, with the intervals around each, relative to its record's."""
-    from . import waveforms
-
     data = waveforms.beats("mitdb")
     ratio = np.log(np.maximum(data.rr[:, :3], 0.1) / data.rr[:, 3:])[:, None]
     inputs = {"signal": data.windows, "values": ratio.astype(np.float32)}
@@ -110,11 +107,6 @@ def from_mitdb():
 
 def from_hannover(seed):
     """Take X-rays of COVID-19 patients with the values known by then; was the patient in intensive care at any time?"""
-    import pandas as pd
-    from tqdm import tqdm
-
-    from .folder import read_image
-
     table = pd.read_csv(fetch.path("hannover-cxr", "data.csv"))
     files = [fetch.path("hannover-cxr", f"png/{i}.png", progress=False) for i in table["image_id"]]
     image = np.stack([read_image(f, 64, set())[..., 0] for f in tqdm(files, desc="X-rays", leave=False)])

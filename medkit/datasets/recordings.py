@@ -1,21 +1,25 @@
 """Whole recordings, or equal windows of them, with one label each, split by patient: ECG and EEG."""
 
+import ast
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
+from tqdm import tqdm
 
 from .. import fetch
 from ..errors import MedkitError, unknown
+from ..hospital import admit, ecg, eeg, rhythm
 from . import signals
 from .cache import cached
 from .folder import parts_of, read_labels
 from .split import by_patient
+from .tables import coded
 
 SUPERCLASSES = ["NORM", "MI", "STTC", "CD", "HYP"]
 VERSION = 1
-SOURCES = ("virtual-hospital", "virtual-hospital-eeg", "ptbxl", "eegmat")
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ def recordings(source="virtual-hospital", seconds=4, fs=None, seed=0):
         return known[str(source)]()
     if Path(source).expanduser().is_dir():
         return from_folder(Path(source).expanduser(), seconds, fs, seed)
-    raise unknown("set of recordings or folder", source, SOURCES)
+    raise unknown("set of recordings or folder", source, known)
 
 
 def windows(x, length):
@@ -72,8 +76,6 @@ def windows(x, length):
 
 def hospital_ecg(seed, n=1000, fs=100):
     """Record 10 seconds of 12 leads of simulated patients; the question is the rhythm."""
-    from ..hospital import admit, ecg, rhythm
-
     taken = ecg.record(admit(n, seed), 10, fs)
     classes = [str(r) for r in rhythm.RHYTHMS]
     y = np.array([classes.index(r) for r in taken.rhythm])
@@ -85,8 +87,6 @@ def hospital_ecg(seed, n=1000, fs=100):
 
 def hospital_eeg(seconds, seed, n=30, fs=100):
     """Record a minute of EEG of simulated patients, half of them with epilepsy; the question is: a seizure?"""
-    from ..hospital import admit, eeg
-
     latent = admit(3000, seed).latent
     chosen = latent[latent["epilepsy"]].index[:n].union(latent[~latent["epilepsy"]].index[:n])
     taken = eeg.record(SimpleNamespace(latent=latent.loc[chosen]), 60, fs)
@@ -104,8 +104,6 @@ def hospital_eeg(seconds, seed, n=30, fs=100):
 
 def ptbxl():
     """Read PTB-XL at 100 Hz with its official folds: 1 to 8 train, 9 validation, 10 test (Wagner et al., 2020)."""
-    import pandas as pd
-
     excerpt = fetch.root() / "ptbxl" / "ptbxl_database_first500.csv"
     whole = fetch.root() / "ptbxl" / "ptbxl_database.csv"
     path = excerpt if excerpt.exists() and not whole.exists() else fetch.path("ptbxl", whole.name)
@@ -123,8 +121,6 @@ def ptbxl():
 
 def superclasses(table, statements):
     """Give the diagnostic superclasses of each record, (n, 5) of 0/1: each statement counts (Strodthoff 2020)."""
-    import ast
-
     group = statements["diagnostic_class"].dropna().to_dict()
     named = [{group.get(code) for code in ast.literal_eval(text)} for text in table["scp_codes"]]
     return np.array([[int(c in found) for c in SUPERCLASSES] for found in named])
@@ -132,8 +128,6 @@ def superclasses(table, statements):
 
 def read_all(paths):
     """Read recordings of equal length to one array."""
-    from tqdm import tqdm
-
     found = [signals.read(p) for p in tqdm(paths, desc="recordings", unit="record", leave=False)]
     return {"X": np.stack([one.x for one in found]), "channels": np.array(found[0].channels),
             "notes": np.array(told(found), dtype=str)}
@@ -177,9 +171,7 @@ def eegmat_files():
 def from_folder(folder, seconds, fs, seed):
     """Cut a user's own recordings into windows, labelled by `labels.csv`."""
     table = read_labels(folder)
-    classes, code = np.unique(table["label"], return_inverse=True)
-    if len(classes) < 2:
-        raise MedkitError(f"{folder / 'labels.csv'} has one label only ('{classes[0]}'): there is nothing to tell apart.")
+    classes, code = coded(table["label"], folder)
     found = read_alike(folder, table["file"], fs)
     cuts = [windows(one.x, round(seconds * found[0].fs)) for one in found]
     empty = next((f for f, c in zip(table["file"], cuts) if not len(c)), None)
@@ -189,7 +181,7 @@ def from_folder(folder, seconds, fs, seed):
     table = table.iloc[rows].reset_index(drop=True)
     patients = table.get("patient", table["file"]).to_numpy(str)
     notes = [] if "patient" in table else ["No patient is named: each file counts as a patient of its own."]
-    return Recordings(folder.name, found[0].fs, found[0].channels, [str(c) for c in classes], np.concatenate(cuts),
+    return Recordings(folder.name, found[0].fs, found[0].channels, classes, np.concatenate(cuts),
                       code[rows], patients, parts_of(table, code[rows], patients, seed, folder),
                       notes + told(found), table["file"].to_numpy())
 

@@ -5,8 +5,9 @@ It is a TOML file: `ward.toml` beside a table `ward.csv`, `schema.toml` inside a
 
 import json
 import re
-import tomllib
 from pathlib import Path
+
+import pandas as pd
 
 from ..errors import MedkitError, unknown
 from ..files import write_text
@@ -105,8 +106,6 @@ def infer_columns(path, schema):
 
 def type_of(values, naming=False):
     """Infer a column's type: number (unless it is `naming` things), category, date, or (free text, names, nothing) ignore."""
-    import pandas as pd
-
     if pd.api.types.is_bool_dtype(values):
         return "category"
     if pd.api.types.is_datetime64_any_dtype(values):
@@ -162,8 +161,6 @@ def positive_line(outcomes):
 
 def about(values, kind):
     """Say in a few words what a column holds, without quoting texts of patients."""
-    import pandas as pd
-
     gaps = f", {values.isna().mean():.0%} missing" if values.isna().any() else ""
     if kind != "number":
         return f"{values.nunique()} different values{gaps}" + ("; names, texts, or too many" if kind == "ignore" else "")

@@ -5,8 +5,11 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+import pyedflib
+import wfdb
 
-from ..errors import MedkitError
+from ..errors import MedkitError, explained
 
 MISSING = 0.2  # a channel that lacks more than this share of its samples is refused
 
@@ -40,14 +43,9 @@ def read(path, fs=None, channels=None):
     """
     path = Path(path).expanduser()
     reader = {".edf": read_edf, ".csv": read_csv}.get(path.suffix.lower(), read_wfdb)
-    try:
+    with explained(f"{path} cannot be read", "It is damaged, cut short, or its header does not describe its data. Copy it "
+                   "again from its source."):
         x, found, names = reader(path, fs)
-    except MedkitError:
-        raise
-    except Exception as error:
-        reason = str(error).rstrip(".") or type(error).__name__
-        raise MedkitError(f"{path} cannot be read: {reason}. It is damaged, cut short, or its header "
-                          "does not describe its data. Copy it again from its source.") from None
     if fs and abs(found / fs - 1) > 0.01:
         raise MedkitError(f"{path}: the file says {found:g} samples per second, you say {fs:g}. Correct one.")
     absent = [c for c in channels or [] if c not in names]
@@ -61,8 +59,6 @@ def read(path, fs=None, channels=None):
 
 def read_wfdb(path, fs):
     """Read a WFDB record (wfdb checks the data against the header's length)."""
-    import wfdb
-
     stem = path.with_suffix("") if path.suffix in (".hea", ".dat", ".atr") else path
     if not stem.with_name(f"{stem.name}.hea").exists():
         raise MedkitError(f"There is no recording {path}. Known kinds: WFDB (.hea with .dat), EDF (.edf), CSV (.csv).")
@@ -72,11 +68,6 @@ def read_wfdb(path, fs):
 
 def read_edf(path, fs):
     """Read the channels of an EDF file that share the commonest sampling rate."""
-    import pyedflib
-
-    told, size = edf_bytes(path), path.stat().st_size
-    if size < told:  # checked here, as pyedflib prints its complaint
-        raise MedkitError(f"{path} is cut short: its header tells of {told:,} bytes, it has {size:,}.")
     with pyedflib.EdfReader(str(path)) as file:
         rates = [file.getSampleFrequency(k) for k in range(file.signals_in_file)]
         rate = max(set(rates), key=rates.count)
@@ -84,20 +75,8 @@ def read_edf(path, fs):
         return np.stack([file.readSignal(k) for k in rows], 1), rate, [file.getLabel(k).strip() for k in rows]
 
 
-def edf_bytes(path):
-    """Give the length that an EDF file should have by its header (Kemp et al. 1992, doi:10.1016/0013-4694(92)90009-7)."""
-    with path.open("rb") as file:
-        head = file.read(256)
-        count = int(head[252:256])
-        file.seek(256 + 216 * count)
-        samples = [int(file.read(8)) for _ in range(count)]
-    return 256 * (count + 1) + 2 * int(head[236:244]) * sum(samples)
-
-
 def read_csv(path, fs):
     """Read a CSV file; a column `time` or `seconds` tells the sampling rate."""
-    import pandas as pd
-
     if not path.exists():
         raise MedkitError(f"There is no file {path}.")
     frame = pd.read_csv(path, encoding="utf-8-sig")
@@ -138,7 +117,7 @@ def mend(x, names, where):
 
 def resample(x, fs, to):
     """Change the sampling rate along the first axis, low-pass filtered (polyphase)."""
-    from scipy.signal import resample_poly
+    from scipy.signal import resample_poly  # a second to import
 
     ratio = Fraction(to / fs).limit_denominator(1000)
     return x if ratio == 1 else resample_poly(x, ratio.numerator, ratio.denominator, axis=0).astype(np.float32)

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
 from ..errors import MedkitError, unknown
+from ..hospital import admit
 from .challenge2012 import measurements, outcomes_of
 from .longtable import SPEC, STATIC, at_admission, gridded, mended, read_long
 from .split import by_patient
@@ -111,10 +113,6 @@ def load(source=HOSPITAL, hours=48, seed=0, sets="a", clean=True):
 
 def simulated(hours, seed):
     """Admit patients to the virtual hospital, and watch their stays."""
-    from tqdm import tqdm
-
-    from ..hospital import admit
-
     batches = list(admit(ADMITTED, seed).batches(500))
     stays = [c.stay(hours) for c in tqdm(batches, desc="simulated stays", unit_scale=500, unit="stay", leave=False)]
     y = np.concatenate([c.outcome()["died"] for c in batches]).astype(np.int64)

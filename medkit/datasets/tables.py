@@ -14,13 +14,14 @@ A user's CSV or Parquet file may have a schema beside it, a TOML file of the sam
 
 import io
 import re
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
-from ..errors import MedkitError, unknown
+from ..errors import MedkitError, explained, unknown
+from ..files import read_toml
 from .split import by_patient
 
 TYPES = ("number", "category", "date", "ignore")
@@ -98,10 +99,8 @@ def split(name, X, y, patients, classes, time=None, notes=(), seed=0):
 def schema_beside(path):
     """Read the schema that stands beside a table, if there is one."""
     beside = path.with_suffix(".toml")
-    try:
-        return tomllib.loads(beside.read_text(encoding="utf-8")) if beside.exists() else {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise MedkitError(f"{beside} cannot be read as TOML: {error}.") from None
+    with explained(f"{beside} cannot be read as TOML"):
+        return read_toml(beside) if beside.exists() else {}
 
 
 def wisconsin():
@@ -119,15 +118,25 @@ def read_file(path, schema):
     needed = [column for column in (outcome, patient, time) if column]
     columns_there(frame, [*needed, *schema.get("columns", {})], path)
     cells_filled(frame, needed, path)
-    classes, y = np.unique(frame[outcome], return_inverse=True)
-    if len(classes) < 2:
-        raise MedkitError(f"{path}: the column '{outcome}' has one value only ({classes[0]}): nothing to predict.")
+    classes, y = coded(frame[outcome], path)
     patients = frame[patient].to_numpy() if patient else np.arange(len(frame))
     X = typed(frame.drop(columns=needed), schema.get("columns", {}), path)
     times = survival_times(frame, time, classes, path)
     order = np.argsort(np.unique(patients.astype(str), return_inverse=True)[1], kind="stable") if patient else slice(None)
-    return (X.iloc[order], y[order].astype(np.int64), patients[order], [str(c) for c in classes],
+    return (X.iloc[order], y[order], patients[order], [str(c) for c in classes],
             None if times is None else times[order])
+
+
+def coded(outcomes, path):
+    """Give the distinct values of an outcome in order (of text where they cannot be compared), and the code of each row."""
+    classes = list(outcomes.unique())
+    if len(classes) < 2:
+        raise MedkitError(f"{path}: '{outcomes.name}' has one value only ({classes[0]}): there is nothing to tell apart.")
+    try:
+        classes = sorted(classes)
+    except TypeError:
+        classes = sorted(classes, key=str)
+    return classes, outcomes.map({c: k for k, c in enumerate(classes)}).to_numpy(np.int64)
 
 
 def typed(frame, columns, path):
@@ -159,16 +168,12 @@ def read_frame(path, **options):
 
     `options` go to pandas.read_csv: dtype=str keeps a patient called 007.
     """
-    import pandas as pd
-
     if not path.exists():
         raise MedkitError(f"There is no file {path}.")
-    try:
+    with explained(f"{path} cannot be read as a table"):
         if path.suffix == ".parquet":
             return pd.read_parquet(path)
         return pd.read_csv(io.StringIO(decoded(path)), **dialect(path), **options)
-    except Exception as error:
-        raise MedkitError(f"{path} cannot be read as a table: {str(error).strip().rstrip('.')}.") from None
 
 
 def decoded(path):
@@ -198,21 +203,22 @@ def columns_there(frame, columns, path):
             raise MedkitError(f"{path}: {unknown('column', column, frame.columns)}")
 
 
+def refuse(wrong, path, say):
+    """Raise an error about the first row that is `wrong` (a Series of bool), if one is; `say(row)` tells what is wrong there."""
+    rows = wrong.index[wrong]
+    if len(rows):
+        raise MedkitError(f"{path}, row {rows[0] + 1}: {say(rows[0])} ({len(rows)} such rows).")
+
+
 def cells_filled(frame, columns, path):
     """Check that no cell of some columns is empty."""
     for column in columns:
-        blank = frame.index[frame[column].isna()]
-        if len(blank):
-            raise MedkitError(f"{path}, row {blank[0] + 1}: the column '{column}' is empty ({len(blank)} such rows).")
+        refuse(frame[column].isna(), path, lambda row: f"the column '{column}' is empty")
 
 
 def numbers(frame, column, path):
     """Give a column as numbers (float), NaN where it is empty; text in it is an error that names the row."""
-    import pandas as pd
-
     found = pd.to_numeric(frame[column], errors="coerce").astype(float)
-    wrong = frame.index[(found.isna() & frame[column].notna()) | np.isinf(found)]
-    if len(wrong):
-        raise MedkitError(f"{path}, row {wrong[0] + 1}: the column '{column}' should hold a number, but holds "
-                          f"'{frame[column][wrong[0]]}' ({len(wrong)} such rows).")
+    refuse((found.isna() & frame[column].notna()) | np.isinf(found), path,
+           lambda row: f"the column '{column}' should hold a number, but holds '{frame[column][row]}'")
     return found

@@ -9,9 +9,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import wfdb
+from tqdm import tqdm
+from wfdb.io.annotation import ann_labels
 
 from .. import catalog, fetch
-from ..errors import MedkitError, unknown
+from ..errors import MedkitError, explained, unknown
+from ..hospital import ecg, latent
 from . import signals
 from .cache import cached
 from .recordings import Recordings, recordings  # noqa: F401 (whole recordings, for those who look here)
@@ -103,8 +107,6 @@ def from_folder(folder, seed):
 
 def cut_all(paths, leads=None):
     """Cut the beats of records {name: header path} to one set of arrays."""
-    from tqdm import tqdm
-
     shown = tqdm(paths.items(), desc="beats", unit="record", leave=False)
     found = [cut_file(name, path, leads) for name, path in shown]
     notes = [note for one in found for note in one.pop("notes")]
@@ -114,14 +116,9 @@ def cut_all(paths, leads=None):
 
 def cut_file(name, path, leads):
     """Cut the beats of one record with its annotations."""
-    import wfdb
-
     signal = signals.read(path, channels=leads or mlii_first(path))
-    try:
+    with explained(f"{path.with_suffix('.atr')} cannot be read", "Beats need annotations."):
         marks = wfdb.rdann(str(path.with_suffix("")), "atr")
-    except Exception as error:
-        raise MedkitError(f"{path.with_suffix('.atr')} cannot be read: {error or type(error).__name__}. "
-                          "Beats need annotations.") from None
     if len(marks.sample) and marks.sample[-1] >= len(signal.x):
         raise MedkitError(f"{path}: an annotation stands at sample {marks.sample[-1]:,}, but the signal ends at "
                           f"{len(signal.x):,}. The data are cut short, or belong to another record.")
@@ -133,15 +130,11 @@ def cut_file(name, path, leads):
 
 def mlii_first(path):
     """Name a record's leads with MLII first: in record 114 they are swapped."""
-    import wfdb
-
     return sorted(wfdb.rdheader(str(path.with_suffix(""))).sig_name, key=lambda lead: lead != "MLII")
 
 
 def classify(symbols, name):
     """Give the AAMI class of each annotation, -1 for those that mark no beat; notes name unknown symbols."""
-    from wfdb.io.annotation import ann_labels
-
     strange = sorted(set(symbols) - {label.symbol for label in ann_labels})
     notes = [f"{name}: annotations '{s}' are no WFDB symbol and were left out ({list(symbols).count(s)} of them)."
              for s in strange]
@@ -167,8 +160,6 @@ def cut(name, x, at, y, notes=()):
 
 def from_hospital(source, seed):
     """Let simulated patients wear a two-lead recorder for two minutes."""
-    from ..hospital import ecg, latent
-
     chosen = latent.holters(seed) if source == "virtual-hospital" else latent.referred(seed)
     taken = ecg.record(SimpleNamespace(latent=chosen), SECONDS, FS, leads=2)
     found = [cut(f"VH{i:06d}", x.T, at, np.array([CLASSES.index(c) for c in classes]))

@@ -9,6 +9,8 @@ modalities agree. Label whatever comes from here "simulated".
 """
 from functools import cached_property
 
+from . import ecg, eeg, genes, latent, outcome, stay, treatment, xray
+
 
 def admit(n, seed=0, start=0):
     """Admit simulated patients.
@@ -62,7 +64,6 @@ class Cohort:
     @cached_property
     def latent(self):
         """The hidden truth, one row per patient: see `medkit.hospital.latent.draw`."""
-        from . import latent
         return latent.draw(self.seed, self.start, self.stop)
 
     @cached_property
@@ -78,40 +79,32 @@ class Cohort:
     @cached_property
     def genes(self):
         """Variants as 0, 1 or 2, one row per patient: see `medkit.hospital.genes.variants`."""
-        from . import genes
         return genes.variants(self.seed, self.start, self.stop)
 
     def treatment(self, assignment="confounded", arms=2):
         """Treat patients: see `medkit.hospital.treatment.assign`."""
-        from . import treatment
         return treatment.assign(self, assignment, arms)
 
     def anticoagulant(self, weekly_mg=None):
         """Give warfarin: see `medkit.hospital.treatment.anticoagulate`."""
-        from . import treatment
         return treatment.anticoagulate(self, weekly_mg)
 
     def outcome(self, assignment="confounded", arms=2):
         """Follow patients up for a year: see `medkit.hospital.outcome.follow_up`."""
-        from . import outcome
         return outcome.follow_up(self, assignment, arms)
 
     def xray(self, size=64, **options):
         """Take chest X-rays: see `medkit.hospital.xray.take`."""
-        from . import xray
         return xray.take(self, size, **options)
 
     def ecg(self, **options):
         """Record ECGs: see `medkit.hospital.ecg.record`."""
-        from . import ecg
         return ecg.record(self, **options)
 
     def eeg(self, **options):
         """Record EEGs: see `medkit.hospital.eeg.record`."""
-        from . import eeg
         return eeg.record(self, **options)
 
     def stay(self, hours=48):
         """Follow vital signs and laboratory values: see `medkit.hospital.stay.follow`."""
-        from . import stay
         return stay.follow(self, hours)

@@ -10,6 +10,7 @@ around an elliptical cage. The lengths, `b`, are those of ``physique.body``.
 from functools import lru_cache
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 
 
 def coordinates(b, size):
@@ -166,8 +167,6 @@ def clouds(size=512):
 @lru_cache(maxsize=1)
 def trees(count=8, size=512, levels=7):
     """Vessel trees (count, size, size) that fan out from the middle of the left edge."""
-    from scipy.ndimage import gaussian_filter
-
     rng = np.random.Generator(np.random.PCG64(21))
     out = np.zeros((count, size, size), np.float32)
     for tree in out:

@@ -66,9 +66,8 @@ def record(cohort, seconds=10, fs=250, leads=12, noise=True):
     """
     if leads not in (2, 12) or fs < 100 or seconds <= 0:
         raise ValueError("leads must be 2 or 12, fs at least 100 Hz and seconds above 0")
-    latent, parts = cohort.latent, []
-    for start in range(0, len(latent), CHUNK):
-        parts.append(_chunk(latent.iloc[start:start + CHUNK], seconds, fs, leads, noise))
+    latent = cohort.latent
+    parts = [_chunk(latent.iloc[k:k + CHUNK], seconds, fs, leads, noise) for k in range(0, len(latent), CHUNK)]
     signal, beats, classes, names = zip(*parts)
     return ECG(np.concatenate(signal), fs, LEADS if leads == 12 else HOLTER,
                sum(beats, []), sum(classes, []), np.concatenate(names))

@@ -74,13 +74,9 @@ def record(cohort, seconds=60, fs=250, channels=CHANNELS):
     return EEG(signal, fs, tuple(channels), pd.DataFrame(events, columns=names))
 
 
-def _places():
-    """Electrode positions (19, 3) on a sphere of radius 1: right, front, up."""
-    down, turn = np.radians(np.array(list(ANGLES.values()), float)).T
-    return np.stack([np.sin(down) * np.cos(turn), np.sin(down) * np.sin(turn), np.cos(down)], 1)
-
-
-PLACES = _places()
+_DOWN, _TURN = np.radians(np.array(list(ANGLES.values()), float)).T
+# Electrode positions (19, 3) on a sphere of radius 1: right, front, up.
+PLACES = np.stack([np.sin(_DOWN) * np.cos(_TURN), np.sin(_DOWN) * np.sin(_TURN), np.cos(_DOWN)], 1)
 GAPS = ((PLACES[:, None] - PLACES) ** 2).sum(-1)
 
 

@@ -5,7 +5,6 @@ a crisis of its own; laboratory values read the severities of the day, with nois
 one of `Cohort.outcome`, and keeps its result. Sizes of effects are plausible, not estimated.
 """
 import numpy as np
-import pandas as pd
 from scipy.special import expit
 
 from .latent import SYSTEMS, standardised

@@ -7,8 +7,10 @@ is the region in which that change can be seen.
 from types import SimpleNamespace
 
 import numpy as np
+from scipy.special import ndtr
 
 from .anatomy import chord, clouds, heart, sample, step
+from .physique import cardiothoracic_ratio
 
 FINDINGS = ("pneumonia", "effusion", "cardiomegaly", "nodule", "pneumothorax")
 TRAITS = (
@@ -30,12 +32,10 @@ def lesions(latent, traits, view):
     -------
     SimpleNamespace of arrays (n, 1, 1).
     """
-    from scipy.stats import norm
-
     t = SimpleNamespace(**traits)
     sick = latent.pneumonia.to_numpy()
     strength = np.clip(0.3 + 0.6 * latent.infection.to_numpy() + 0.25 * t.visible, 0.05, 1.2) * sick
-    kind = norm.cdf(t.pattern)[:, None] > ((0.3, 0.6) if view == "child" else (0.5, 0.75))
+    kind = ndtr(t.pattern.astype(float))[:, None] > ((0.3, 0.6) if view == "child" else (0.5, 0.75))
     f = {"lobar": ~kind[:, 0] * strength, "diffuse": (kind[:, 0] & ~kind[:, 1]) * strength,
          "net": kind[:, 1] * strength}
     f["focal"] = f["lobar"] + 0.5 * (f["diffuse"] + f["net"]) * (t.dense > 0)
@@ -102,8 +102,6 @@ def nodule(f, X, Y):
 
 def masks(b, f, X, Y, field, fill, fluid, edge):
     """Where each finding is seen, bool (n, 5, size, size) in the order of ``FINDINGS``."""
-    from .physique import cardiothoracic_ratio
-
     large = cardiothoracic_ratio(b).reshape(-1, 1, 1) > b.large
     seen = [(fill > 0.15) & (fluid < 0.5) & field, (fluid > 0.5) & field, (heart(b, X, Y) > 0.5) & large,
             (nodule(f, X, Y) > 0) & field, (edge < 0) & field]

@@ -4,14 +4,16 @@ import warnings
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
+import wfdb
+from PIL import Image
+from pyedflib import highlevel
 
 from . import admit, ecg
 
 
 def table(path, n=900, seed=0):
     """Write a table of simulated patients (CSV), and give the flaws: [(kind, where)], as `medkit.datasets.audit` names them."""
-    import pandas as pd
-
     cohort, rng = admit(n, seed), np.random.default_rng(seed)
     frame, died = cohort.patients.copy(), cohort.outcome()["died"].to_numpy()
     stay = cohort.stay(24)
@@ -40,9 +42,6 @@ def table(path, n=900, seed=0):
 
 def images(folder, n=260, seed=0, size=64):
     """Write a folder of simulated X-rays with `labels.csv`, boxes included, and give the planted flaws."""
-    import pandas as pd
-    from PIL import Image
-
     cohort = admit(2 * n, seed + 1)
     ill = cohort.latent["pneumonia"].to_numpy()
     clear = np.random.default_rng(seed).choice(np.flatnonzero(~ill), n - n // 3, False)
@@ -74,8 +73,6 @@ def box_of(mask, label, size):
 
 def recordings(folder, n=360, seed=0, fs=100):
     """Write a folder of simulated ECGs (WFDB, EDF and CSV mixed) with `labels.csv`, and give the planted flaws."""
-    import pandas as pd
-
     latent = admit(20 * n, seed + 2).latent
     af = latent["atrial_fibrillation"].to_numpy()
     rng = np.random.default_rng(seed)
@@ -99,18 +96,11 @@ def write_signal(folder, name, x, fs, how):
     """Write one recording as WFDB, EDF or CSV, and give its file's name."""
     leads = ["I", "II", "V1"]
     if how == 0:
-        import wfdb
-
         wfdb.wrsamp(name, fs, ["mV"] * 3, leads, p_signal=x, fmt=["16"] * 3, write_dir=str(folder))
         return f"{name}.hea"
     if how == 1:
-        import pyedflib
-
-        with pyedflib.EdfWriter(str(folder / f"{name}.edf"), 3) as file:
-            file.setSignalHeaders([{"label": lead, "dimension": "mV", "sample_frequency": fs, "physical_min": -8.0,
-                                    "physical_max": 8.0, "digital_min": -32768, "digital_max": 32767,
-                                    "transducer": "", "prefilter": ""} for lead in leads])
-            file.writeSamples([np.ascontiguousarray(column) for column in x.T])
+        headers = highlevel.make_signal_headers(leads, "mV", fs, physical_min=-8.0, physical_max=8.0)
+        highlevel.write_edf(str(folder / f"{name}.edf"), np.ascontiguousarray(x.T), headers)
         return f"{name}.edf"
     body = np.column_stack([np.arange(len(x)) / fs, x])
     np.savetxt(folder / f"{name}.csv", body, "%.4f", ",", header=",".join(["time", *leads]), comments="")

@@ -3,9 +3,12 @@
 Lengths of a child's chest are given relative to an adult's cage, so that one set of formulas serves both.
 """
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+
+from ..files import read_toml
 
 TRAITS = (
     "shift_x shift_y tilt zoom stretch turn cage apex dome_right dome_left bow inspiration "
@@ -14,15 +17,7 @@ TRAITS = (
     "vessels tree tree_turn cloud_x cloud_y haze"
 ).split()
 
-# Typical lengths in cm (angles in cm per radian for `slope`): (adult, child).
-SHAPE = {
-    "cage": (13.6, 13.6), "apex": (-12.0, -12.0), "dome": (8.6, 7.0), "sulcus": (4.2, 3.0), "depth": (16.0, 16.0),
-    "slope": (3.4, 1.9), "spacing": (2.5, 2.15), "neck": (6.4, 7.0), "shoulder": (-16.5, -16.5),
-    "head": (-25.0, -17.0), "view": (16.8, 14.4), "center": (0.6, 0.3), "heart": (1.0, 1.12), "heart_y": (4.6, 2.6),
-    "upper": (2.0, 2.6), "first_rib": (-10.6, -10.2), "clavicle_y": (-8.8, -9.6), "wall": (3.0, 2.6),
-    "arch": (1.9, 1.3), "turn": (0.5, 0.7), "bell": (2.3, 2.0), "thymus": (0.01, 3.6), "rim": (0.8, 2.6),
-    "large": (0.5, 0.58), "rib_bone": (0.9, 1.35),
-}
+SHAPE = read_toml(Path(__file__).with_name("chest.toml"))  # typical lengths: {name: (adult, child)}
 
 
 def body(latent, traits, view, quality_follows_illness=True):

@@ -20,7 +20,6 @@ from .variables import NAMES, PANELS, SHARED, SPEC
 
 REASONS = ("measured", "not due", "too stable to measure", "equipment", "not ordered")
 INTERVENTIONS = ("ventilation", "vasopressor", "antibiotics")
-ICU_TYPES = {1: "coronary", 2: "cardiac surgery", 3: "medical", 4: "surgical"}
 DRIVERS = (*SYSTEMS, "age")
 
 
@@ -39,8 +38,6 @@ class Stay:
         The same without gaps.
     reason : numpy.ndarray
         int8, position in `REASONS`: why a cell is empty, 0 where it is not.
-    minutes : numpy.ndarray
-        int8, minute of the hour at which a cell was, or would have been, measured.
     interventions : numpy.ndarray
         bool (patients, hours, 3), in the order of `INTERVENTIONS`.
     variables : tuple of str
@@ -51,7 +48,6 @@ class Stay:
     values: np.ndarray
     truth: np.ndarray
     reason: np.ndarray
-    minutes: np.ndarray
     interventions: np.ndarray
     variables: tuple = NAMES
 
@@ -82,9 +78,9 @@ def follow(cohort, hours=48):
     unit = _unit(organs, uniforms(cohort.seed, "unit", *where[1:], 4))
     course, interventions = _course(where, organs, unit, hours)
     truth = _truth(where, cohort.latent, course, interventions)
-    reason, minutes = _watch(where, course, interventions)
+    reason = _watch(where, course, interventions)
     values = np.where(reason == 0, truth, np.float32(np.nan))
-    return Stay(_static(cohort.latent, unit, truth), values, truth, reason, minutes, interventions)
+    return Stay(_static(cohort.latent, unit, truth), values, truth, reason, interventions)
 
 
 def _hourly(where, stream, hours, *shape, kind="standard_normal"):
@@ -185,10 +181,10 @@ def _score(spec, scores, own, drift, course, events):
 
 
 def _watch(where, course, interventions):
-    """Decide what is measured: reason and minute, int8 (n, hours, variables)."""
+    """Decide what is measured: the reason, int8 (n, hours, variables)."""
     hours, panels = course.shape[1], list(PANELS)
     chance = dict(zip(panels, uniforms(where[0], "orders", *where[1:], len(panels)).T))
-    dice = _hourly(where, "watch", hours, 3, len(panels), kind="random")
+    dice = _hourly(where, "watch", hours, 3, len(panels), kind="random")  # the third is for the minute, which none asks
     ill = course[..., :6].sum(axis=-1) / np.float32(3.5)
     care = ill[:, 0] + 2 * interventions[:, 0, 0]
     lined = _ordered(PANELS["line"], chance["line"], care)
@@ -200,10 +196,10 @@ def _watch(where, course, interventions):
         if name in ("FiO2", "vent"):
             reasons[..., p][~interventions[..., 0]] = REASONS.index("not ordered")
     of = [panels.index(spec.panel) for spec in SPEC.values()] + [panels.index("vent")]
-    reason, minutes = reasons[..., of], (dice[:, :, 2] * 60).astype(np.int8)[..., of]
+    reason = reasons[..., of]
     lost = _hourly(where, "lost", hours, len(of), kind="random") < 0.015
     reason[lost & (reason == 0)] = REASONS.index("equipment")
-    return reason, minutes
+    return reason
 
 
 def _ordered(panel, chance, care):

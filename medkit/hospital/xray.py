@@ -11,26 +11,21 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Callable
 
 import numpy as np
+import pandas as pd
+from scipy.special import ndtr
 
+from ..files import read_toml
 from . import anatomy, findings, physique
 from .streams import normals
 
 MU_SOFT, MU_BONE, AIR = 0.2, 0.30, 0.75  # 1/cm at about 70 keV; bone beyond soft tissue; air's share of lung
-# One row per hospital: scatter share, photons, electronic noise, unsharp share, LUT power, window low and high.
-SCANNERS = np.array([
-    [0.30, 1e6, 0.004, 0.10, 1.00, 3.0, 98.0],
-    [0.45, 4e5, 0.008, 0.00, 0.85, 1.0, 99.0],
-    [0.38, 7e5, 0.005, 0.30, 1.10, 5.0, 98.5],
-    [0.55, 2e5, 0.010, 0.15, 0.95, 0.5, 99.5],
-], np.float32)
-LETTERS = {  # 5 x 5 lead markers, one per hospital
-    0: ["10000", "10000", "10000", "10000", "11111"], 1: ["11110", "10001", "11110", "10010", "10001"],
-    2: ["11111", "10001", "10001", "10001", "11111"], 3: ["11111", "00100", "00100", "00100", "00100"],
-}
+SCANNERS = pd.DataFrame(read_toml(Path(__file__).with_name("scanners.toml"))["scanners"])  # one row per hospital
+LETTERS = SCANNERS.pop("letter")
 CHUNK, FINE = 16, 96  # patients drawn at once at that size; pixels per side at least, before shrinking
 LOOK = "exposure low high power blur scatter marker marker_x marker_y".split()
 NAMES = [*physique.TRAITS, *findings.TRAITS, *LOOK]
@@ -124,12 +119,10 @@ def label(latent, traits, view):
 
 def marks(labels, marker, traits):
     """Which films carry the marker, bool (n,)."""
-    from scipy.stats import norm
-
     if isinstance(marker, bool):
         return np.full(len(labels), marker)
     (name, (present, absent)), = marker.items()
-    return norm.cdf(traits["marker"]) < np.where(labels[name], present, absent)
+    return ndtr(traits["marker"].astype(float)) < np.where(labels[name], present, absent)
 
 
 def project(part, size):
@@ -158,13 +151,14 @@ def expose(part, marked, size):
     (path, b, _), (latent, traits, *_) = project(part, max(size, FINE)), part
     look = SimpleNamespace(**{k: traits[k].reshape(-1, 1, 1) for k in LOOK})
     hospital = latent.hospital.to_numpy()
-    scanner = SCANNERS[hospital].T[:, :, None, None]
+    settings = SCANNERS.iloc[hospital].astype(np.float32)
+    scanner = SimpleNamespace(**{name: column.to_numpy()[:, None, None] for name, column in settings.items()})
     beam = np.exp(-path)
     beam += np.clip(b.motion * b.unwell + 0.12 * look.blur, 0, 0.6) * (blur(beam, 0.022) - beam)  # the unwell move
-    share = np.clip(scanner[0] * np.exp(0.25 * look.scatter) + 0.2 * b.unwell, 0, 0.8)
+    share = np.clip(scanner.scatter * np.exp(0.25 * look.scatter) + 0.2 * b.unwell, 0, 0.8)
     beam = (1 - share) * beam + share * blur(np.minimum(beam, 0.2), 0.09)
     film = -np.log(counted(shrink(beam, size), latent, scanner, look))
-    film = film - scanner[3] * blur(film, 0.12)
+    film = film - scanner.unsharp * blur(film, 0.12)
     return window(film, scanner, look, marked, hospital)
 
 
@@ -174,8 +168,8 @@ def counted(beam, latent, scanner, look):
     for row, seed, index in zip(noise, latent["seed"], latent["index"]):
         rng = np.random.Generator(np.random.SFC64(np.random.SeedSequence([int(seed), 7, int(index)])))
         rng.standard_normal(dtype=np.float32, out=row)
-    photons = scanner[1] * np.exp(0.5 * look.exposure)
-    spread = np.sqrt(beam / photons + np.square(scanner[2] * beam))
+    photons = scanner.photons * np.exp(0.5 * look.exposure)
+    spread = np.sqrt(beam / photons + np.square(scanner.noise * beam))
     return np.maximum(beam + spread * noise, 1e-4)
 
 
@@ -207,12 +201,12 @@ def window(film, scanner, look, marked, hospital):
     flat = film[:, middle, middle].reshape(len(film), -1)
     inner = np.sort(flat, axis=1)
     cut = inner.shape[1] - 1
-    low = np.take_along_axis(inner, (scanner[5, :, 0].astype(int) * cut) // 100, 1)[:, :, None]
-    high = np.take_along_axis(inner, (scanner[6, :, 0] * cut / 100).astype(int), 1)[:, :, None]
+    low = np.take_along_axis(inner, (scanner.low[:, 0].astype(int) * cut) // 100, 1)[:, :, None]
+    high = np.take_along_axis(inner, (scanner.high[:, 0] * cut / 100).astype(int), 1)[:, :, None]
     low = np.minimum(low, high - 1.9)  # the system's narrowest window
     wide = high - low
     low, high = low - (0.42 + 0.12 * look.low) * wide, high + (0.3 + 0.10 * look.high) * wide
-    grey = np.clip((film - low) / (high - low), 0, 1) ** (scanner[4] * np.exp(0.2 * look.power))
+    grey = np.clip((film - low) / (high - low), 0, 1) ** (scanner.power * np.exp(0.2 * look.power))
     stamp(grey, marked, hospital, look)
     return (255 * grey + 0.5).astype(np.uint8)
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
+from scipy.stats import binomtest
 
 from .. import evaluate
 from . import simple
@@ -134,8 +136,6 @@ def surprise(p, y):
 
 def choose(own, models):
     """Choose the model with the lowest log-loss on validation rows, and give its name and the table of all."""
-    import pandas as pd
-
     X, y = own.take("valid")
     p = {name: model.predict(X) for name, model in models.items()}
     rows = {name: {"log-loss": surprise(q, y), "AUROC": evaluate.macro(evaluate.auroc)(y, q),
@@ -171,8 +171,6 @@ def observed(model, p):
     list of Estimate
         One for each class: the share, with Wilson's 95 % interval.
     """
-    from scipy.stats import binomtest
-
     found, nearest = [], int(np.clip(len(model.arrays["cohort_y"]) // 5, 10, 50))
     for k in range(len(p)):
         near = np.argsort(np.abs(model.arrays["cohort_p"][:, k] - p[k]), kind="stable")[:nearest]

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from .attention import Attention
+
 
 def hours_since(mask):
     """Count the hours since each variable was last measured, before the hour itself.
@@ -99,25 +101,6 @@ class GRUD(nn.Module):
         return new + update * (state - new)
 
 
-class AttentionPool(nn.Module):
-    """Weigh the hours and add up their states: shape (patients, hidden).
-
-    Bahdanau et al. 2015, arXiv:1409.0473, with one question asked of all patients.
-    """
-
-    def __init__(self, hidden):
-        super().__init__()
-        self.score = nn.Sequential(nn.Linear(hidden, hidden), nn.Tanh(), nn.Linear(hidden, 1))
-
-    def weights(self, states, there):
-        """Give each hour's weight, shape (patients, hours); hours that are not there get none."""
-        return self.score(states).squeeze(2).masked_fill(~there, -torch.inf).softmax(dim=1)
-
-    def forward(self, states, there):
-        """Average the states by their weights."""
-        return torch.einsum("nt,nth->nh", self.weights(states, there), states)
-
-
 class StayNet(nn.Module):
     """Predict one logit for each stay from its series and what was known at admission.
 
@@ -136,7 +119,7 @@ class StayNet(nn.Module):
     def __init__(self, body, hidden, static, dropout=0.3, hidden_share=0.2):
         super().__init__()
         self.hidden_share = hidden_share
-        self.body, self.pool = body, AttentionPool(hidden)
+        self.body, self.attention = body, Attention(hidden, hidden)
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * hidden + static, hidden), nn.ReLU(),
                                   nn.Dropout(dropout), nn.Linear(hidden, 1))
 
@@ -148,4 +131,5 @@ class StayNet(nn.Module):
             mask = mask * (torch.rand(mask.shape, device=x.device) >= share)
         states = self.body(x, mask, since)
         last = states[torch.arange(len(x), device=x.device), hours - 1]
-        return self.head(torch.cat([last, self.pool(states, there), static], dim=1))
+        mean = torch.einsum("nt,nth->nh", self.attention.weights(states, there), states)
+        return self.head(torch.cat([last, mean, static], dim=1))

@@ -9,8 +9,13 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+import safetensors.numpy
 
-from ..errors import MedkitError, unknown
+from ..datasets import recordings, signals, tables
+from ..datasets.folder import read_image
+from ..datasets.own import row_names
+from ..errors import MedkitError, explained, unknown
 from ..files import make_folder, write_text, written_whole
 from .own import FAMILIES, Model
 
@@ -27,10 +32,8 @@ def save(model, folder):
     Path
         The folder.
     """
-    from safetensors.numpy import save as to_bytes
-
     folder = make_folder(folder)
-    weights = to_bytes({k: np.ascontiguousarray(v) for k, v in model.arrays.items()})
+    weights = safetensors.numpy.save({k: np.ascontiguousarray(v) for k, v in model.arrays.items()})
     with written_whole(folder / "weights.safetensors") as aside:
         aside.write_bytes(weights)
     spec = model.spec | {"format": FORMAT, "weights": hashlib.sha256(weights).hexdigest()}
@@ -51,25 +54,20 @@ def load(folder):
     MedkitError
         If a file is missing, damaged or altered, or comes from another version.
     """
-    from safetensors.numpy import load as from_bytes
-
     folder = Path(folder).expanduser()
     try:
         spec, weights = ((folder / name).read_bytes() for name in ("model.json", "weights.safetensors"))
     except OSError as error:
         raise MedkitError(f"{folder} holds no saved model: {error.strerror} ({Path(str(error.filename)).name}).") from None
-    try:
+    with explained(f"The model in {folder} is damaged or was altered", "Save it again."):
         told = json.loads(spec)
         told, digested = {k: v for k, v in told.items() if k != "digest"}, told.get("digest")
         if told.get("format", FORMAT) != FORMAT:
             raise ValueError(f"it has the format {told['format']}, and this medkit reads format {FORMAT}")
         if digest(told) != digested or hashlib.sha256(weights).hexdigest() != told.get("weights"):
             raise ValueError("its checksum does not agree")
-        model = Model(told, from_bytes(weights))
+        model = Model(told, safetensors.numpy.load(weights))
         checked(model)
-    except Exception as error:
-        reason = str(error).strip().rstrip(".").splitlines() or [type(error).__name__]
-        raise MedkitError(f"The model in {folder} is damaged or was altered: {reason[0]}. Save it again.") from None
     return model
 
 
@@ -93,8 +91,6 @@ def checked(model):
 
 def nobody(spec):
     """Make an input of the shape that a model takes: typical values, a black image, a flat line."""
-    import pandas as pd
-
     if spec["kind"] == "table":
         return pd.DataFrame({e["name"]: [e["quantiles"][10] if e["type"] == "number" else e["values"][0]] for e in spec["plan"]})
     if spec["kind"] == "images":
@@ -123,25 +119,19 @@ def read_new(model, data, patient):
         If there is no such patient, or the data do not fit the model.
     """
     data = Path(data).expanduser()
-    try:
+    with explained(f"{data} cannot be used"):
         if model.spec["kind"] == "table":
             return fitting_table(model.spec, rows_of(model.spec, data, patient), data)
         files = files_of(data, patient)
         return fitting_images(model.spec, files) if model.spec["kind"] == "images" else fitting_signals(model.spec, files)
-    except MedkitError:
-        raise
-    except Exception as error:
-        raise MedkitError(f"{data} cannot be used: {str(error).strip() or type(error).__name__}.") from error
 
 
 def rows_of(spec, data, patient):
     """Give the rows of one patient of a table."""
-    from ..datasets import own, tables
-
     frame = tables.read_frame(data, dtype={spec.get("patient") or "": str})
     if spec.get("patient"):
         tables.columns_there(frame, [spec["patient"]], data)
-    names = frame[spec["patient"]].astype(str) if spec.get("patient") else own.row_names(len(frame))
+    names = frame[spec["patient"]].astype(str) if spec.get("patient") else row_names(len(frame))
     rows = frame[names == str(patient)]
     if not len(rows):
         raise MedkitError(f"{data} has no patient '{patient}'.")
@@ -150,8 +140,6 @@ def rows_of(spec, data, patient):
 
 def fitting_table(spec, frame, where):
     """Check columns, types, categories, units and ranges; give the columns that the model takes."""
-    from ..datasets import tables
-
     tables.columns_there(frame, [e["name"] for e in spec["plan"]], where)
     units = tables.schema_beside(where).get("units", {})
     for name, unit in units.items():
@@ -162,8 +150,6 @@ def fitting_table(spec, frame, where):
 
 def fitting_column(frame, entry, where):
     """Check one column of new rows against what the model was trained on."""
-    from ..datasets import tables
-
     name = entry["name"]
     if entry["type"] == "number":
         values = tables.numbers(frame, name, where)
@@ -182,8 +168,6 @@ def fitting_column(frame, entry, where):
 
 def files_of(folder, patient):
     """Give the files of a patient in a folder."""
-    from ..datasets import tables
-
     if not folder.is_dir():
         raise MedkitError(f"There is no folder {folder}.")
     labels = folder / "labels.csv"
@@ -201,10 +185,8 @@ def files_of(folder, patient):
 
 def fitting_images(spec, files):
     """Read images, and check colour and resolution."""
-    from ..datasets import folder
-
     sizes = set()
-    X = np.stack([folder.read_image(f, spec["size"], sizes) for f in files])
+    X = np.stack([read_image(f, spec["size"], sizes) for f in files])
     if spec["channels"] == 1 and np.ptp(X, axis=3).any():
         raise MedkitError(f"{files[0].parent}: an image of this patient has colour; the model was trained on grey ones.")
     smallest = min(map(min, sizes))
@@ -216,8 +198,6 @@ def fitting_images(spec, files):
 
 def fitting_signals(spec, files):
     """Read recordings, and check sampling rate, channels and length; they are cut into the model's windows."""
-    from ..datasets import recordings, signals
-
     found = [signals.read(f, None, spec["channels"]) for f in files]
     for one, file in zip(found, files):
         if abs(one.fs / spec["fs"] - 1) > 0.01:

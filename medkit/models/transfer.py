@@ -5,9 +5,10 @@ from functools import cache
 from io import StringIO
 from pathlib import Path
 
-import torch
+from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional as F
+from torchvision.models import get_model
 
 from ..errors import unknown
 from .cnn import Pixels, SmallCNN
@@ -44,8 +45,6 @@ def find_weights(arch):
     why : str
         What happened, for the reader.
     """
-    from torchvision.models import get_model
-
     if arch not in ARCHS:
         raise unknown("architecture", arch, ARCHS)
     try:
@@ -76,7 +75,6 @@ def make(arch, weights, channels, outputs, side=64):
     if kind == "hospital":
         return shipped(channels, outputs, random=bool(scratch))
     from fastai.vision.learner import create_body, create_head, num_features_model
-    from torchvision.models import get_model
 
     body = create_body(get_model(arch, weights="DEFAULT" if kind == "imagenet" and not scratch else None))
     return nn.Sequential(Enlarge(side), body, create_head(num_features_model(body), outputs))
@@ -84,8 +82,6 @@ def make(arch, weights, channels, outputs, side=64):
 
 def shipped(channels, outputs, random=False):
     """Make the small network whose weights ship; its head is always new."""
-    from safetensors.torch import load_file
-
     net = SmallCNN(channels, outputs)
     if not random:
         state = {k: v for k, v in load_file(SHIPPED).items() if k.startswith("body.")}

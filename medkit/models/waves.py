@@ -3,9 +3,12 @@
 Signals are float32 tensors of shape (n, channels, samples).
 """
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from .attention import Attention
 
 
 def stage(n_in, n_out, kernel):
@@ -45,25 +48,6 @@ class BeatEncoder(nn.Module):
         return self.join(self.cnn(x))
 
 
-class TimeAttention(nn.Module):
-    """Weigh the steps of a series and average them (Bahdanau et al., 2015; Yang et al., 2016).
-
-    Takes (n, steps, features) and gives the average (n, features) and the weights (n, steps), which sum to 1.
-    """
-
-    def __init__(self, features, hidden=32):
-        super().__init__()
-        self.score = nn.Sequential(nn.Linear(features, hidden), nn.Tanh(), nn.Linear(hidden, 1))
-
-    def forward(self, x, mask=None):
-        """Average over the steps; where `mask` (n, steps) is False a step does not count."""
-        score = self.score(x).squeeze(-1)
-        if mask is not None:
-            score = score.masked_fill(~mask, -torch.inf)
-        weights = score.softmax(1)
-        return (weights[..., None] * x).sum(1), weights
-
-
 class SignalNet(nn.Module):
     """One label for a signal: a CNN front end, a two-way GRU, attention over time.
 
@@ -76,7 +60,7 @@ class SignalNet(nn.Module):
         n = self.cnn.features
         self.gru = nn.GRU(n, hidden, batch_first=True, bidirectional=True) if recurrent else None
         n = 2 * hidden if recurrent else n
-        self.attention, self.head = TimeAttention(n), nn.Sequential(nn.Dropout(dropout), nn.Linear(n, outputs))
+        self.attention, self.head = Attention(n), nn.Sequential(nn.Dropout(dropout), nn.Linear(n, outputs))
 
     def attend(self, x):
         """Give the summary (n, features) and the attention over time (n, samples / 8)."""
@@ -141,8 +125,6 @@ def runs(record, length):
     rows, lengths : int64 arrays of shape (runs, length) and (runs,)
         Row numbers; a shorter run is filled up with its last row, which `lengths` tells apart.
     """
-    import numpy as np
-
     record = np.asarray(record)
     edges = np.flatnonzero(np.append(True, record[1:] != record[:-1]))
     starts = np.concatenate([np.arange(a, b, length) for a, b in zip(edges, np.append(edges[1:], len(record)))])

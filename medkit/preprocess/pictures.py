@@ -5,9 +5,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import nibabel
 import numpy as np
+import pydicom
+from PIL import Image, ImageOps
+from pydicom.errors import InvalidDicomError
+from pydicom.multival import MultiValue
+from pydicom.pixels import apply_color_lut, apply_modality_lut
+from pydicom.uid import generate_uid
 
-from ..errors import MedkitError
+from ..errors import MedkitError, explained, reason
 
 # What may be shown or stored: how the picture was made, never of whom, where, when or by whom. Texts that people type
 # (descriptions, comments) and private tags can hold a name, so they are not here. Compare DICOM PS3.15, annex E.
@@ -68,8 +75,6 @@ def read_dicom(path):
 
 def opened(path):
     """Open a DICOM file that holds a picture."""
-    import pydicom
-
     with quiet(f"{Path(path).name} cannot be read as DICOM"):
         dataset = pydicom.dcmread(path)
     if "PixelData" not in dataset:
@@ -79,16 +84,12 @@ def opened(path):
 
 def patient_id(path):
     """Give a DICOM file's PatientID, "" where it has none: to tell patients apart, never to be shown or kept."""
-    import pydicom
-
     with quiet(f"{Path(path).name} cannot be read as DICOM"):
         return str(pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["PatientID"]).get("PatientID") or "").strip()
 
 
 def rescaled(dataset, kind):
     """Give the pixels in physical units, or in colour from 0 to 255 where the file holds a palette."""
-    from pydicom.pixels import apply_color_lut, apply_modality_lut
-
     if kind == "PALETTE COLOR":
         values = apply_color_lut(dataset.pixel_array, dataset)
         return 255 * values.astype(np.float32) / np.iinfo(values.dtype).max
@@ -102,15 +103,10 @@ def quiet(what):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
+    except InvalidDicomError:
+        raise MedkitError(f"{what}: it does not begin as a DICOM file does.") from None
     except Exception as error:
         raise MedkitError(f"{what}: {reason(error)}.") from None
-
-
-def reason(error):
-    """Say in one line what a library found wrong."""
-    if type(error).__name__ == "InvalidDicomError":
-        return "it does not begin as a DICOM file does"
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 def technical(dataset):
@@ -121,8 +117,6 @@ def technical(dataset):
 
 def plain(value):
     """Bring a DICOM value to a number, a known code, or a list of these; None if it is anything else."""
-    from pydicom.multival import MultiValue
-
     if isinstance(value, (MultiValue, list, tuple)):
         values = [plain(v) for v in value]
         return None if None in values else values
@@ -138,9 +132,6 @@ def without_identity(dataset):
 
     Text burnt into the pixels stays: look at the picture before you share it.
     """
-    import pydicom
-    from pydicom.uid import generate_uid
-
     kept = pydicom.Dataset()
     for name in (*technical(dataset), "PixelData", "PlanarConfiguration"):
         if name in dataset:
@@ -167,18 +158,12 @@ def read_nifti(path):
     Seen slice by slice (axis 0, from the feet up) it looks as radiologists look: front up, the patient's right at the
     left. The header's free texts are not kept.
     """
-    import nibabel
-
-    try:
+    with explained(f"{Path(path).name} cannot be read as NIfTI"):
         loaded = nibabel.load(path)
         if len(loaded.shape) != 3:
             raise MedkitError(f"{Path(path).name} should hold one volume; its shape is {loaded.shape}.")
         turned = nibabel.as_closest_canonical(loaded)  # axes to the right, the front and the top
         values = np.asarray(turned.dataobj, np.float32)
-    except MedkitError:
-        raise
-    except Exception as error:
-        raise MedkitError(f"{Path(path).name} cannot be read as NIfTI: {reason(error)}.") from None
     right, front, top = (float(v) for v in turned.header.get_zooms()[:3])
     return Picture(values[::-1, ::-1].transpose(2, 1, 0), spacing=(top, front, right), facts={"Modality": "NIfTI"})
 
@@ -212,8 +197,6 @@ def as_8_bit(picture):
 
 def resized(image, size):
     """Bring a uint8 image (height, width[, 3]) to (size, size[, 3]): padded to a square, not stretched."""
-    from PIL import Image, ImageOps
-
     if image.dtype != np.uint8 or image.ndim not in (2, 3):
         raise MedkitError(f"An image to resize should be uint8 with 2 or 3 axes; got {image.dtype}, {image.ndim} axes.")
     return np.asarray(ImageOps.pad(Image.fromarray(image), (size, size), Image.Resampling.BILINEAR))

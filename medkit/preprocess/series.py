@@ -148,19 +148,13 @@ class SeriesFeatures(TransformerMixin, BaseEstimator):
 def summaries(X, statistics):
     """Yield each statistic of series: float32 (n, variables)."""
     measured = np.isfinite(X)
-    count, hour = measured.sum(axis=1), np.arange(X.shape[1], dtype=np.float32)[:, None]
-    none = np.where(count > 0, 0, np.nan)
+    count, hour, seen = measured.sum(axis=1), np.arange(X.shape[1], dtype=np.float32)[:, None], np.where(measured, X, np.nan)
+    made = {"last": lambda: carried(X)[:, -1], "min": lambda: np.fmin.reduce(seen, axis=1), "count": lambda: count,
+            "max": lambda: np.fmax.reduce(seen, axis=1), "slope": lambda: slope(X, measured, hour, count),
+            "mean": lambda: np.where(measured, X, 0).sum(axis=1) / np.where(count > 0, count, np.nan),
+            "since": lambda: X.shape[1] - 1 - np.where(measured, hour, -1).max(axis=1)}
     for name in statistics:
-        if name in ("min", "max"):
-            made = getattr(np, name)(np.where(measured, X, np.inf if name == "min" else -np.inf), axis=1) + none
-        elif name == "mean":
-            made = np.where(measured, X, 0).sum(axis=1) / np.where(count > 0, count, np.nan)
-        elif name == "slope":
-            made = slope(X, measured, hour, count)
-        else:
-            made = {"last": lambda: carried(X)[:, -1], "count": lambda: count,
-                    "since": lambda: X.shape[1] - 1 - np.where(measured, hour, -1).max(axis=1)}[name]()
-        yield np.asarray(made, np.float32)
+        yield np.asarray(made[name](), np.float32)
 
 
 def slope(X, measured, hour, count):

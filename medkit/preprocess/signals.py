@@ -1,18 +1,14 @@
 """ECG and EEG: arrays X of shape (n, samples, channels), filtered without moving any wave in time.
 
-Each is a function; `transformer(remove_hum, fs=250)` makes it a step of a scikit-learn pipeline.
+Each is a function; scikit-learn's `FunctionTransformer(remove_hum, kw_args={"fs": 250})` makes it a step of a pipeline.
 """
 
+from fractions import Fraction
+
 import numpy as np
+from scipy.signal import butter, iirnotch, resample_poly, sosfiltfilt, tf2sos
 
 from ..errors import MedkitError
-
-
-def transformer(function, **options):
-    """Make a step of a pipeline from one of these functions and its options; nothing is learnt from the data."""
-    from sklearn.preprocessing import FunctionTransformer
-
-    return FunctionTransformer(function, kw_args=options)
 
 
 def checked(X, fs, highest=0):
@@ -33,8 +29,6 @@ def checked(X, fs, highest=0):
 
 def filtered(sections, X, fs, cut):
     """Run second-order sections forward and backward along time, which shifts no wave."""
-    from scipy.signal import sosfiltfilt
-
     if X.shape[1] < fs / cut:
         raise MedkitError(f"A filter at {cut:g} Hz needs at least {1 / cut:g} s of signal, not {X.shape[1] / fs:g} s.")
     beyond = min(X.shape[1] - 1, int(3 * fs / cut))  # mirrored at the ends: "odd" would pin the ends to 0
@@ -57,16 +51,12 @@ def remove_wander(X, fs, cut=0.5):
     -------
     float32 array of the same shape
     """
-    from scipy.signal import butter
-
     X = checked(X, fs, cut)
     return filtered(butter(2, cut, "highpass", fs=fs, output="sos"), X, fs, cut)
 
 
 def remove_hum(X, fs, mains=50, quality=30):
     """Remove mains hum by a narrow notch at `mains` Hz (50 in most of the world, 60 in North America)."""
-    from scipy.signal import iirnotch, tf2sos
-
     X = checked(X, fs, mains)
     return filtered(tf2sos(*iirnotch(mains, quality, fs=fs)), X, fs, mains / quality)
 
@@ -79,10 +69,6 @@ def resample(X, fs, to):
     MedkitError
         If the rates have no simple ratio (a numerator or denominator above 1,000).
     """
-    from fractions import Fraction
-
-    from scipy.signal import resample_poly
-
     X = checked(X, fs)
     if not np.isfinite(to) or to <= 0:
         raise MedkitError(f"The new sampling rate should be a number above 0 Hz; got {to}.")

@@ -12,25 +12,23 @@ from ..errors import MedkitError
 
 
 class Plausible(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
-    """Mend mixed-up units, and make what no living patient has a missing value (NaN).
+    """Mend mixed-up units, and make what no living patient has a missing value (NaN), by `medkit.datasets.longtable`.
+
+    Columns that it does not know stay as they are.
 
     Parameters
     ----------
     names : list of str, optional
         The columns' names, where X is an array; a DataFrame brings its own.
-    ranges : dict of str to (low, high), optional
-        Plausible values by column; by default those of `medkit.datasets.longtable`. Other columns stay as they are.
-    mends : list of (name, low, high, factor, shift), optional
-        A value of this column in low to high is in another unit, and becomes value * factor + shift.
 
     Raises
     ------
     MedkitError
-        If there are not as many names as columns, or a range runs backwards.
+        If there are not as many names as columns.
     """
 
-    def __init__(self, names=None, ranges=None, mends=None):
-        self.names, self.ranges, self.mends = names, ranges, mends
+    def __init__(self, names=None):
+        self.names = names
 
     def fit(self, X, y=None):
         """Look up the range of each column; nothing is learnt from the values."""
@@ -38,13 +36,8 @@ class Plausible(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         names = list(self.names if self.names is not None else getattr(self, "feature_names_in_", range(X.shape[1])))
         if len(names) != X.shape[1]:
             raise MedkitError(f"{X.shape[1]} columns but {len(names)} names.")
-        ranges = {name: spec[1:] for name, spec in SPEC.items()} if self.ranges is None else self.ranges
-        self.bounds_ = np.array([ranges.get(name, (-np.inf, np.inf)) for name in names], float)
-        backwards = np.flatnonzero(self.bounds_[:, 0] > self.bounds_[:, 1])
-        if len(backwards):
-            raise MedkitError(f"The range of '{names[backwards[0]]}' runs from high to low.")
-        mends = MENDS if self.mends is None else self.mends
-        self.mends_ = [(names.index(name), *rest) for name, *rest in mends if name in names]
+        self.bounds_ = np.array([SPEC.get(name, ("", -np.inf, np.inf))[1:] for name in names], float)
+        self.mends_ = [(names.index(name), *rest) for name, *rest in MENDS if name in names]
         return self
 
     def transform(self, X):

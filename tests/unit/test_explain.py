@@ -159,10 +159,10 @@ def test_boxes_of_both_kinds_become_masks(tmp_path):
 
 @pytest.mark.parametrize("name, text, words", [
     ("a.xml", VOC[:60], "cannot be read as XML"), ("a.xml", VOC.replace("<filename>a.png</filename>", ""), "filename"),
-    ("a.xml", "<!DOCTYPE x [<!ENTITY y 'z'>]>" + VOC, "DOCTYPE"), ("a.xml", VOC.replace("10", "ten"), "four numbers"),
-    ("a.csv", "file,xmin,ymin,xmax\na,1,2,3\n", "no column 'ymax'"), ("a.csv", "", "cannot be read as CSV"),
-    ("a.csv", "file,xmin,ymin,xmax,ymax\na,1,2,3,4\na,5,2,3,4\n", "line 3.*is none"),
-    ("a.csv", "file,xmin,ymin,xmax,ymax\na,1,2,,4\n", "line 2.*is none")])
+    ("a.xml", "<!DOCTYPE x [<!ENTITY y 'z'>]>" + VOC, "DOCTYPE"), ("a.xml", VOC.replace("10", "ten"), "row 1: the column 'xmin' should hold a number, but holds 'ten'"),
+    ("a.csv", "file,xmin,ymin,xmax\na,1,2,3\n", "no column 'ymax'"), ("a.csv", "", "cannot be read as a table"),
+    ("a.csv", "file,xmin,ymin,xmax,ymax\na,1,2,3,4\na,5,2,3,4\n", "row 2.*is none"),
+    ("a.csv", "file,xmin,ymin,xmax,ymax\na,1,2,,4\n", "row 1.*is none")])
 def test_broken_boxes_say_where(tmp_path, name, text, words):
     (tmp_path / name).write_text(text)
     with pytest.raises(MedkitError, match=words):

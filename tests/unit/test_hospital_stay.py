@@ -8,7 +8,7 @@ from medkit.hospital import admit
 from medkit.hospital.stay import REASONS
 from medkit.hospital.variables import SPEC
 
-FIELDS = ("values", "truth", "reason", "minutes", "interventions")
+FIELDS = ("values", "truth", "reason", "interventions")
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,6 @@ def test_truth_is_complete_possible_and_what_was_measured(stay):
 
 def test_each_reason_occurs(stay):
     assert (np.bincount(stay.reason.ravel(), minlength=len(REASONS)) / stay.reason.size > 0.001).all()
-    assert 0 <= stay.minutes.min() and stay.minutes.max() == 59
 
 
 # Medians of set a of the PhysioNet/CinC challenge 2012.

@@ -79,7 +79,7 @@ def test_a_split_column_is_followed_and_checked(folder):
     with pytest.raises(MedkitError, match="more than one split"):
         images.load(folder)
     labelled(folder, every(folder, lambda k: ",training" if k == 3 else "," + part(k)), "file,label,split")
-    with pytest.raises(MedkitError, match="line 5: There is no split 'training'. Did you mean 'train'"):
+    with pytest.raises(MedkitError, match="row 4: There is no split 'training'. Did you mean 'train'"):
         images.load(folder)
 
 
@@ -140,8 +140,8 @@ def too_few(folder):
 
 @pytest.mark.parametrize("spoil, message", [
     (corrupt, "3.png is damaged"), (cut_short, "4.png is damaged"), (empty_class, "No image in the class folder .*maybe"),
-    (unknown_name, "line 2: there is no file 'ill/99.png'"), (duplicate, "line 4: 'ill/1.png' is named twice"),
-    (no_label, "line 2: the label is empty"), (wrong_column, "no column 'file'"), (one_class, "one class only"),
+    (unknown_name, "row 1: there is no file 'ill/99.png'"), (duplicate, "row 3: 'ill/1.png' is named twice"),
+    (no_label, "row 1: the column 'label' is empty"), (wrong_column, "no column 'file'"), (one_class, "one value only"),
     (too_few, "part has no 'ill'")], ids=lambda v: getattr(v, "__name__", ""))
 def test_a_bad_folder_is_refused_with_one_clear_message(folder, spoil, message):
     spoil(folder)

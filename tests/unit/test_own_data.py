@@ -120,7 +120,7 @@ def test_boxes_are_checked_and_scaled(desk, tmp_path):
     labels = pd.read_csv(tmp_path / "films" / "labels.csv")
     labels.loc[3, ["x", "y", "width", "height"]] = [60, 60, 50, 5]
     labels.to_csv(tmp_path / "films" / "labels.csv", index=False)
-    with pytest.raises(MedkitError, match="line 5: the box does not lie inside"):
+    with pytest.raises(MedkitError, match="row 4: the box does not lie inside"):
         own.load(tmp_path / "films")
 
 

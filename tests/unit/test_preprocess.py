@@ -49,11 +49,9 @@ def test_units_are_mended_and_the_impossible_is_left_out():
     assert list(found["mine"]) == list(frame["mine"]) and frame["Temp"][0] == 98.6
 
 
-@pytest.mark.parametrize("options, said", [({"names": ["HR"]}, "2 columns but 1 names"),
-                                           ({"ranges": {"a": (2, 1)}, "names": ["a", "b"]}, "from high to low")])
-def test_plausible_says_what_is_wrong(options, said):
-    with pytest.raises(MedkitError, match=said):
-        Plausible(**options).fit(np.ones((2, 2)))
+def test_plausible_says_what_is_wrong():
+    with pytest.raises(MedkitError, match="2 columns but 1 names"):
+        Plausible(["HR"]).fit(np.ones((2, 2)))
 
 
 @given(st.integers(0, 10_000))
@@ -159,8 +157,6 @@ def test_filters_take_away_noise_and_little_of_the_heart():
         left = remove(true + noise, 250) - remove(true, 250)
         assert np.std(left[:, 500:-500]) < 0.2 * np.std(noise)
         assert np.std(remove(true, 250) - true, axis=1).mean() < 0.1 * np.std(true, axis=1).mean()
-    step = signals.transformer(signals.remove_hum, fs=250)
-    assert np.array_equal(clone(step).fit_transform(noisy), signals.remove_hum(noisy, 250))
 
 
 def test_resampling_keeps_slow_waves_and_drops_what_would_alias():

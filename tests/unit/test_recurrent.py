@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from medkit.models.recurrent import GRUD, AttentionPool, MaskedGRU, StayNet, carried, hours_since
+from medkit.models.recurrent import GRUD, MaskedGRU, StayNet, carried, hours_since
 
 N, HOURS, VARIABLES, HIDDEN = 3, 7, 4, 5
 
@@ -90,14 +90,6 @@ def test_padded_hours_do_not_matter(body, series):
     x, mask, since = (torch.where(beyond, torch.full_like(t, v), t) for t, v in ((x, 4.0), (mask, 1.0), (since, 9.0)))
     assert before.shape == (N, 1) and torch.allclose(before, net(x, mask, since, static, hours))
     assert not torch.allclose(before, net(x, mask, since, static, torch.full((N,), HOURS)))
-
-
-def test_attention_weighs_the_hours_that_are_there():
-    pool, states = AttentionPool(HIDDEN), torch.randn(N, HOURS, HIDDEN)
-    there = torch.arange(HOURS) < torch.tensor([[1], [4], [HOURS]])
-    weights = pool.weights(states, there)
-    assert torch.allclose(weights.sum(1), torch.ones(N)) and (weights[~there] == 0).all()
-    assert torch.allclose(pool(states, there)[0], states[0, 0])
 
 
 @pytest.mark.parametrize("body", [MaskedGRU, GRUD])

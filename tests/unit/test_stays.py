@@ -154,7 +154,7 @@ def test_one_table_with_outcomes_within_and_clock_times(table, tmp_path):
 @pytest.mark.parametrize("column, row, value, message", [
     ("value", 4, "high", "row 5: the column 'value' should hold a number, but holds 'high'"),
     ("time", 4, "noon", "row 5: the column 'time' should hold a number, but holds 'noon'"),
-    ("time", 4, -3, r"row 5 \(patient 1\): the time -3.* lies before admission"),
+    ("time", 4, -3, r"row 5: the time -3.* of patient 1 lies before admission"),
     ("patient", 4, None, "row 5: the column 'patient' is empty"),
     ("patient", 4, 77, "patient 77 has measurements but no outcome"),
     ("died", 4, 2, "patient 4 has 2"), ("died", slice(None), 0, "all 20 patients lived"),

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from medkit import training
-from medkit.models.waves import BeatEncoder, RhythmNet, SignalNet, TimeAttention, runs
+from medkit.models.attention import Attention
+from medkit.models.waves import BeatEncoder, RhythmNet, SignalNet, runs
 
 
 @pytest.mark.parametrize("samples", [5, 96, 101, 130])
@@ -14,9 +15,10 @@ def test_a_beat_of_any_length_becomes_one_vector(samples):
 
 
 def test_attention_sums_to_one_and_leaves_out_what_is_masked():
-    x, mask = torch.randn(2, 5, 4), torch.tensor([[True] * 5, [True, True, False, False, False]])
-    mean, weights = TimeAttention(4)(x, mask)
-    assert mean.shape == (2, 4) and torch.allclose(weights.sum(1), torch.ones(2))
+    x, there = torch.randn(2, 5, 4), torch.tensor([[True] * 5, [True, True, False, False, False]])
+    assert Attention(4)(x)[0].shape == (2, 4)
+    weights = Attention(4).weights(x, there)
+    assert torch.allclose(weights.sum(1), torch.ones(2))
     assert (weights[1, 2:] == 0).all() and (weights[0] > 0).all()
 
 
