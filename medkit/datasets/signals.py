@@ -68,11 +68,24 @@ def read_wfdb(path, fs):
 
 def read_edf(path, fs):
     """Read the channels of an EDF file that share the commonest sampling rate."""
+    told, size = edf_bytes(path), path.stat().st_size
+    if size < told:  # checked here, as pyedflib prints its complaint
+        raise MedkitError(f"{path} is cut short: its header tells of {told:,} bytes, it has {size:,}.")
     with pyedflib.EdfReader(str(path)) as file:
         rates = [file.getSampleFrequency(k) for k in range(file.signals_in_file)]
         rate = max(set(rates), key=rates.count)
         rows = [k for k, r in enumerate(rates) if r == rate]
         return np.stack([file.readSignal(k) for k in rows], 1), rate, [file.getLabel(k).strip() for k in rows]
+
+
+def edf_bytes(path):
+    """Give the length that an EDF file should have by its header (Kemp et al. 1992, doi:10.1016/0013-4694(92)90009-7)."""
+    with path.open("rb") as file:
+        head = file.read(256)
+        count = int(head[252:256])
+        file.seek(256 + 216 * count)
+        samples = [int(file.read(8)) for _ in range(count)]
+    return 256 * (count + 1) + 2 * int(head[236:244]) * sum(samples)
 
 
 def read_csv(path, fs):
