@@ -27,7 +27,7 @@ CELLS = [
     "pd.DataFrame({'a': [1, np.nan]}).describe()",
     "plt.plot([1, seed])\nplt.title('shown without asking')",
     "print('out'); print('err', file=sys.stderr); subprocess.run(['echo', 'from a child'])\n"
-    "os.write(1, b'below Python')\ntime.sleep(2)  # a thread of the kernel picks these up\nsys.stdin.read(1), sorted(k for k in os.environ if k.startswith('MPL')), __name__",
+    "os.write(1, b'below Python')\ntime.sleep(1)  # a thread of the kernel picks these up\nsys.stdin.read(1), sorted(k for k in os.environ if k.startswith('MPL')), __name__",
     "from fastcore.imports import IN_NOTEBOOK\nfrom fastprogress.fastprogress import progress_bar\n"
     "from fastai.basics import progress_bar as used\nIN_NOTEBOOK, progress_bar.__name__, used.__name__, type(get_ipython())",
     "get_ipython().run_line_magic('timeit', '-n1 -r1 -q pass')\nplt.rcParams['figure.dpi'], pd.get_option('mode.chained_assignment')",
@@ -83,7 +83,7 @@ def run(folder, cells, given, **options):
     """Run cells; gives the facts and the notebook."""
     ordered = order(folder, cells, given, **options)
     with mock.patch.dict(os.environ):
-        os.environ.pop("PYTEST_CURRENT_TEST", None)  # one environment for all, as the pool wants it
+        os.environ.pop("PYTEST_CURRENT_TEST", None)  # as in `plain`; and one environment for all, as the pool wants it
         facts = execute.run(ordered)
     return facts, nbformat.read(folder / "out" / "n.ipynb", as_version=4)
 
@@ -108,6 +108,7 @@ def plain(tmp_path_factory):
     (folder / "out").mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "2")
+        patch.delenv("PYTEST_CURRENT_TEST", raising=False)  # with it ipykernel leaves what is printed below Python alone
         with pytest.raises(papermill.PapermillExecutionError):
             papermill.execute_notebook(order(folder, CELLS, {"seed": 3})["notebook"], str(folder / "plain.ipynb"), {"seed": 3},
                                        kernel_name="python3", progress_bar=False, cwd=os.getcwd())
