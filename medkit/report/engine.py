@@ -71,6 +71,15 @@ class Limited:
         finally:
             self.over.set()
 
+    def execute(self, **kwargs):
+        """Execute; a kernel that dies before its first word (another program took its port) is started once more."""
+        try:
+            return super().execute(**kwargs)
+        except RuntimeError as error:
+            if "before replying" not in str(error) or self.excess:
+                raise
+            return super().execute(**kwargs)
+
     def create_kernel_manager(self):
         """Make the manager of the kernel, and watch its memory."""
         manager = super().create_kernel_manager()

@@ -300,3 +300,20 @@ def test_what_waits_and_what_serves_end_with_their_owner(desk, started):
     owner.send_signal(signal.SIGKILL)
     owner.communicate()
     wait_for(lambda: not psutil.pid_exists(server) and not psutil.pid_exists(kernel))
+
+
+@pytest.mark.parametrize("said, excess, times", [
+    ("Kernel died before replying to kernel_info", None, 2), ("Kernel died", None, 1),
+    ("Kernel died before replying to kernel_info", "stopped at the memory limit of 9 MB", 1)])
+def test_a_kernel_that_dies_before_its_first_word_is_started_once_more(said, excess, times):
+    tried = []
+
+    class Client:
+        def execute(self):
+            tried.append(said)
+            raise RuntimeError(said)
+
+    client = type("LimitedClient", (engine.Limited, Client), {"excess": excess})()
+    with pytest.raises(RuntimeError, match=said):
+        client.execute()
+    assert len(tried) == times
