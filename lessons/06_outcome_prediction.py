@@ -311,7 +311,8 @@ def softened(rows):
     """Give rows, labels and weights; a soft label becomes two rows, alive and dead, that share its weight."""
     both = np.concatenate([rows, rows[(soft[rows] > 0) & (soft[rows] < 1)]])
     dead = np.concatenate([y[rows], np.ones(len(both) - len(rows), int)])
-    return both, dead, np.where(dead, soft[both], 1 - soft[both])
+    weight = np.where(dead, soft[both], 1 - soft[both])
+    return both, dead, weight if len(both) > len(rows) else None  # weights of 1 would only slow the trees
 
 
 # %%
