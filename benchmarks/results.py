@@ -1,6 +1,6 @@
 """Every lesson on real patients, beside a simple baseline and the published figures: `make results`.
 
-    MEDKIT_DATA=... python benchmarks/results.py [--effort full] [--seeds 3] [--only 6 7] [--time-limit 3600]
+    MEDKIT_DATA=... python benchmarks/results.py [--effort full] [--seeds 3] [--add] [--only 6 7] [--time-limit 3600]
 
 Runs the tasks of tasks.toml through `medkit`'s own reports (so a second run does only what is missing or changed),
 and writes benchmarks/results.json, RESULTS.md, and the README's head of the table with its figure. A task whose data
@@ -23,16 +23,22 @@ WORK = HERE / "results"  # the reports themselves; not in the repository
 TARGET = HERE / "results.json"
 
 
-def measure(task, effort, seeds, time_limit=None):
-    """Run one task's reports; give its rows, and the tasks that failed."""
-    rows = [("seed", {"seed": str(seed)}) for seed in range(seeds)]
+def measure(task, effort, seeds, time_limit=None, before=()):
+    """Run one task's reports; give its rows, and the tasks that failed. Seeds of the rows `before` are not run again."""
+    has = {r["figure"]: r for r in before if r["lesson"] == task["lesson"] and r["parameters"] == task["parameters"]
+           and r["effort"] == effort}
+    kept = min((len(has[row["figure"]].get("each", [])) if row["figure"] in has else 0 for row in task["row"]), default=0)
+    rows = [("seed", {"seed": str(seed)}) for seed in range(kept, seeds)]
     folder = WORK / f"lesson-{task['lesson']}-{'-'.join(task['parameters'].values()) or 'default'}-{effort}"
+    if not rows:
+        return [], []
     done = run([task["lesson"]], {**task["parameters"], "effort": effort}, folder, rows=rows, engine="plain",
                time_limit=time_limit)
     failed = [t for t in done if t.status != "done"]
     good = [t for t in done if t.status == "done"]
     cost = costs([folder / f"{t.stem}.ipynb" for t in good])
-    return [row_of(task, row, good, effort, cost) for row in task["row"] if good], failed
+    return [row_of(task, row, good, effort, cost, has.get(row["figure"]) if kept else None)
+            for row in task["row"] if good], failed
 
 
 def costs(paths):
@@ -47,21 +53,20 @@ def costs(paths):
             "versions": facts[0].get("versions") if facts else None}
 
 
-def row_of(task, row, done, effort, cost):
+def row_of(task, row, done, effort, cost, before=None):
     """Bring one figure of all seeds into one row: means over seeds of the value and of the ends of its interval."""
-    def over_seeds(name):
-        found = [t.figures[name] for t in done if isinstance(t.figures.get(name, {}).get("value"), float)]
-        return {k: round(mean(f[k] for f in found), 4) if found and all(f[k] is not None for f in found) else None
-                for k in ("value", "low", "high")}
+    def of_one(figures):
+        return {name: {k: figures.get(row.get(key), {}).get(k) for k in ("value", "low", "high")}
+                for name, key in (("ours", "figure"), ("baseline", "baseline"), ("gain", "gain"))}
 
-    ours = over_seeds(row["figure"])
+    each = (before["each"] if before else []) + [of_one(t.figures) for t in done]
+    mean_of = {name: {k: round(mean(e[name][k] for e in each), 4) if all(e[name][k] is not None for e in each) else None
+                      for k in ("value", "low", "high")} for name in ("ours", "baseline", "gain")}
+    ours = mean_of["ours"]
     facts = {"task": row.get("what", task["name"]), "data": row.get("data", task["data"]), "lesson": task["lesson"],
-             "parameters": task["parameters"], "effort": effort, "seeds": len(done),
+             "parameters": task["parameters"], "effort": effort, "seeds": len(each),
              **{k: row.get(k) for k in ("figure", "label", "simple", "aim", "anchors", "better")},
-             "ours": ours, "baseline": over_seeds(row.get("baseline")), "gain": over_seeds(row.get("gain")),
-             "unit": done[0].figures[row["figure"]]["unit"],
-             "by_seed": [round(t.figures[row["figure"]]["value"], 4) for t in done],
-             "measured": datetime.date.today().isoformat(), **cost}
+             **mean_of, "unit": done[0].figures[row["figure"]]["unit"], "each": each, "measured": datetime.date.today().isoformat(), **cost}
     sign = -1 if row.get("better") == "lower" else 1
     return {**facts, "against_baseline": against_baseline(facts, sign),
             "against_published": [[*a, verdict(ours, a[1], sign)] for a in row.get("anchors", [])]}
@@ -185,6 +190,7 @@ def main():
     parser.add_argument("--only", nargs="*", help="lessons, by number")
     parser.add_argument("--data", help="only tasks with this value of a parameter")
     parser.add_argument("--time-limit", type=float, help="seconds a report")
+    parser.add_argument("--add", action="store_true", help="run only seeds that results.json does not hold")
     parser.add_argument("--write", action="store_true", help="run nothing: write RESULTS.md from results.json")
     a = parser.parse_args()
     rows = json.loads(TARGET.read_text()) if TARGET.exists() else []
@@ -193,7 +199,7 @@ def main():
         if (a.only and task["lesson"] not in a.only) or (a.data and a.data not in task["parameters"].values()):
             continue
         print(task["name"], flush=True)
-        new, failed = measure(task, a.effort, a.seeds, a.time_limit)
+        new, failed = measure(task, a.effort, a.seeds, a.time_limit, rows if a.add else ())
         for t in failed:
             print(f"  {t.stem}: {t.status} - {t.error}", flush=True)
         rows = keep(rows, new)

@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -40,6 +41,25 @@ def test_new_rows_take_the_place_of_old_ones():
            {"lesson": "2", "parameters": {}, "figure": "auroc", "by_seed": [2]}]
     new = [{**old[0], "by_seed": [3]}]
     assert [r["by_seed"] for r in results.keep(old, new)] == [[3], [2]]
+
+
+def test_seeds_that_were_measured_before_are_not_run_again(monkeypatch):
+    task = {"name": "t", "data": "d", "lesson": "1", "parameters": {"dataset": "x"}, "row": [{"figure": "auroc"}]}
+    none = dict.fromkeys(("value", "low", "high"))
+    before = [{"lesson": "1", "parameters": {"dataset": "x"}, "effort": "full", "figure": "auroc",
+               "each": [{"ours": estimate(0.8, 0.7, 0.9), "baseline": none, "gain": none}]}]
+    asked = []
+
+    def run(lessons, parameters, folder, rows, **more):
+        asked.extend(values["seed"] for _, values in rows)
+        return [SimpleNamespace(status="done", stem="s", figures={"auroc": {**estimate(0.9, 0.8, 1.0), "unit": ""}})]
+
+    monkeypatch.setattr(results, "run", run)
+    monkeypatch.setattr(results, "costs", lambda paths: {"seconds": 1})
+    (row,), failed = results.measure(task, "full", 2, before=before)
+    assert asked == ["1"] and failed == []
+    assert row["ours"] == estimate(0.85, 0.75, 0.95) and row["baseline"] == none and row["seeds"] == 2
+    assert results.measure(task, "full", 1, before=before) == ([], [])
 
 
 def test_every_task_names_figures_that_its_lesson_records():
