@@ -174,6 +174,11 @@ def table(head, rows):
     return "\n".join("| " + " | ".join(str(c).replace("|", "/") for c in line) + " |" for line in lines)
 
 
+def read():
+    """Give the rows that were measured so far."""
+    return json.loads(TARGET.read_text()) if TARGET.exists() else []
+
+
 def keep(old, new):
     """Put new rows in the place of the old ones for the same figure of the same task."""
     def name(r):
@@ -193,17 +198,16 @@ def main():
     parser.add_argument("--add", action="store_true", help="run only seeds that results.json does not hold")
     parser.add_argument("--write", action="store_true", help="run nothing: write RESULTS.md from results.json")
     a = parser.parse_args()
-    rows = json.loads(TARGET.read_text()) if TARGET.exists() else []
     tasks = tomllib.loads((HERE / "tasks.toml").read_text())["task"]
     for task in [] if a.write else tasks:
         if (a.only and task["lesson"] not in a.only) or (a.data and a.data not in task["parameters"].values()):
             continue
         print(task["name"], flush=True)
-        new, failed = measure(task, a.effort, a.seeds, a.time_limit, rows if a.add else ())
+        new, failed = measure(task, a.effort, a.seeds, a.time_limit, read() if a.add else ())
         for t in failed:
             print(f"  {t.stem}: {t.status} - {t.error}", flush=True)
-        rows = keep(rows, new)
-        files.write_text(TARGET, json.dumps(rows, indent=1) + "\n")
+        files.write_text(TARGET, json.dumps(keep(read(), new), indent=1) + "\n")  # another run may have written, too
+    rows = read()
     files.write_text(HERE / "RESULTS.md", page(rows))
     results_head.write(rows, tasks, shown, table)
 
