@@ -159,7 +159,7 @@ def by_member(method, **options):
 METHODS = {"attention": explain.attention,
            **{kind: by_member(explain.cam, kind=kind) for kind in explain.CAMS},
            "integrated gradients": by_member(explain.integrated_gradients, baseline=level, batch_size=8),
-           "occlusion": by_member(explain.occlusion, window=side // 4, stride=side // 10, baseline=level)}
+           "occlusion": by_member(explain.occlusion, window=side // 4, stride=side // 8, baseline=level)}
 
 # %%
 def smooth(maps, width=side / 8):
@@ -181,7 +181,7 @@ def show_overlays(films, overlays, titles, heading, truth=None):
     plots.show(fig, f"{heading}. {len(films)} films with an overlay: {', '.join(titles)}.")
 
 # %%
-def explained(part, limit=120 if effort == "demo" else 300):
+def explained(part, limit=100 if effort == "demo" else 300):
     """Choose ill patients of a part to be explained: those with a known region, where regions are known."""
     good = (y[part] == 1) & (masks[part].any((1, 2)) if masks else True)
     return np.flatnonzero(good)[:limit]
@@ -344,7 +344,7 @@ if simulated:
 # %%
 if simulated:
     letter = np.abs(lettered.astype(int) - plain)[rows["test"]] > 8
-    asked = np.flatnonzero((there > np.median(there)) & inside[rows["test"]])[:150]
+    asked = np.flatnonzero((there > np.median(there)) & inside[rows["test"]])[:100]
     films = hang(inside, "test")[asked]
 
     def on_letter(model, method):
