@@ -132,27 +132,30 @@ def shapes(windows):
 
 # %% [markdown]
 # Few real patients have many S beats. Simulated ones can be sent to us: with `borrow`, each model of real patients also
-# learns from a virtual clinic of its own, to which patients come because of ectopic beats. So it meets what is rare: a
+# learns from virtual clinics of its own, to which patients come because of ectopic beats. So it meets what is rare: a
 # few have a *sick sinus node*, and S beats in long runs. Test patients stay real.
 
 # %%
 epochs, members = (5, 1) if effort == "demo" else (3, 3)
-columns, ends = ("record", "patients", "at", "y", "windows", "rr"), [len(data.y)]
-if borrow and effort == "full" and dataset != "virtual-hospital":
-    more = [waveforms.beats("virtual-clinic", seed + k) for k in range(members)]
-    ends = np.cumsum([len(one.y) for one in (data, *more)])
-    data = replace(data, **{c: np.concatenate([getattr(one, c) for one in (data, *more)]) for c in columns})
-borrowed = [np.arange(a, b) for a, b in zip(ends, ends[1:])]
+clinics = 2 * members if borrow and effort == "full" and dataset != "virtual-hospital" else 0
+
+
+def prepared(one):
+    """Give what models see of a set of beats, record by record, with whose they are and what they are."""
+    edges = np.flatnonzero(one.record[1:] != one.record[:-1]) + 1
+    beats = np.concatenate([shapes(w) for w in np.split(one.windows, edges)]).transpose(0, 2, 1)
+    context = np.concatenate([rhythm(at) for at in np.split(one.at, edges)])
+    return one.record, one.patients, one.at, one.y, beats, context
+
 
 # %%
-every = max(1, round(data.fs / 120))  # 120 samples a second are enough
-short = data.windows[:, :data.windows.shape[1] // every * every]
-short = short.reshape(len(short), -1, every, short.shape[2]).mean(axis=2)
-edges = np.flatnonzero(data.record[1:] != data.record[:-1]) + 1
-beats = np.concatenate([shapes(w) for w in np.split(short, edges)]).transpose(0, 2, 1)
+sets = [prepared(data), *(prepared(waveforms.beats("virtual-clinic", seed + k)) for k in range(clinics))]
+ends = np.cumsum([len(one[0]) for one in sets])
+borrowed = [np.arange(a, b) for a, b in zip(ends, ends[1:])]
+*known, beats, context = map(np.concatenate, zip(*sets))
+data = replace(data, **dict(zip(("record", "patients", "at", "y"), known)))  # the beats of `dataset` come first
 leads = beats.shape[1] // 2
-context = np.concatenate([rhythm(at) for at in np.split(data.at, edges)])
-del short
+del sets
 
 # %% [markdown]
 # Now the network. It sees the differences only: on the 22 training patients of MIT-BIH, whole beats taught it those
@@ -164,9 +167,9 @@ del short
 learned = np.intersect1d(np.concatenate([data.parts["train"], data.parts["valid"]]), kept)
 tested = np.intersect1d(data.parts["test"], kept)
 if effort == "demo":  # the first beats of each training record
-    place = np.concatenate([np.arange(len(part)) for part in np.split(data.at, edges)])
+    place = pd.Series(data.record).groupby(data.record).cumcount().to_numpy()
     learned = learned[place[learned] < 500]
-taught = [np.concatenate([learned, rows]) for rows in borrowed] or [learned] * members
+taught = [np.concatenate([learned, *borrowed[k::members]]) for k in range(members)]
 
 
 # %%
@@ -296,7 +299,7 @@ p_cnn = predict(train(taught[0], 1, seed), tested, 1)
 
 # %%
 centre = np.abs(beats[:, 0]).mean(axis=0).argmax()
-t = (np.arange(beats.shape[2]) - centre) * every / data.fs  # seconds from the R peak
+t = (np.arange(beats.shape[2]) - centre) / data.fs  # seconds from the R peak
 regions = {"P": (t > -0.3) & (t < -0.06), "QRS": (t > -0.1) & (t < 0.13), "T": t > 0.13}
 
 
@@ -348,12 +351,12 @@ def ask_trees(grown, rows):
     return p
 
 
-trees = [grow_trees(rows) for rows in (taught if borrowed else taught[:1])]
+trees = [grow_trees(rows) for rows in (taught if clinics else taught[:1])]
 p_trees = ask_trees(trees, tested)
 
 # %% [markdown]
-# (With `borrow` trees are grown once for each simulated clinic, and their answers are averaged.) As a
-# fourth, we average the answers of the GRU and the trees.
+# (With `borrow` trees are grown as often as networks, with the same simulated clinics, and their answers are averaged.)
+# As a fourth, we average the answers of the GRU and the trees.
 #
 # Accuracy says little here: most beats are N. For each class we ask two questions. *Sensitivity* (Se): what share of
 # the S beats was found? *Positive predictivity* (+P): what share of the S alarms was right? *Macro-F1* averages their
