@@ -31,7 +31,7 @@ def prepare(folder, n):
     cells[1].metadata["tags"] = ["parameters"]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / "report.ipynb")
     (folder / "t.csv").write_text("seed\n" + "".join(f"{k}\n" for k in range(n)))
-    return [sys.executable, "-m", "medkit.cli", "run", "report.ipynb", "--for-each", "t.csv", "--out", "out"]
+    return [sys.executable, "-m", "medkit", "run", "report.ipynb", "--for-each", "t.csv", "--out", "out"]
 
 
 def start(command, folder):
@@ -51,7 +51,7 @@ def processes(folder):
             continue
         if "medkit.report.worker" in words:
             found["worker"].append(process)
-        elif "ipykernel" in words or ("forkserver" in words and "medkit.cli" not in " ".join(parent.cmdline())):
+        elif "ipykernel" in words or ("forkserver" in words and "medkit run" not in " ".join(parent.cmdline())):
             found["kernel"].append(process)
     return found
 

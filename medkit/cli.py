@@ -292,7 +292,3 @@ def main():
             f"this was not foreseen: {type(error).__name__}: {' '.join(str(error).split())}. --debug shows where.")
         print(f"medkit: {told}", file=sys.stderr)
         sys.exit(2 if isinstance(error, MedkitError) else 1)
-
-
-if __name__ == "__main__":
-    main()

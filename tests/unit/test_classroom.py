@@ -134,7 +134,7 @@ def test_collected_folders_become_one_table_without_names(tmp_path):
     assert sorted(hidden.index) == [1, 2, 3] and sorted(map(tuple, hidden.values)) == sorted(map(tuple, table.values))
     by_lesson, by_exercise = classroom.summary(table)
     assert by_lesson["1"].tolist() == [1, 1, 0] and by_exercise.to_dict() == {"1.3": 0, "1.1": 1 / 3, "1.2": 1 / 3}
-    done = subprocess.run([sys.executable, "-m", "medkit.cli", "collect", str(tmp_path), "--out", str(tmp_path / "r.csv")],
+    done = subprocess.run([sys.executable, "-m", "medkit", "collect", str(tmp_path), "--out", str(tmp_path / "r.csv")],
                           capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert not re.search("Ada|Bao|Chidi", done.stdout + (tmp_path / "r.csv").read_text())

@@ -9,7 +9,7 @@ import pytest
 
 
 def medkit(*words, **env):
-    return subprocess.run([sys.executable, "-m", "medkit.cli", *words], capture_output=True, text=True,
+    return subprocess.run([sys.executable, "-m", "medkit", *words], capture_output=True, text=True,
                           env={**os.environ, **env}, timeout=120)
 
 

@@ -271,10 +271,10 @@ def test_arms_are_compared_as_seen_and_adjusted_where_they_overlap(tmp_path):
 
 def test_new_and_the_patients_page(desk, tmp_path):
     shutil.copy(desk[0] / "ward.csv", tmp_path / "ward.csv")
-    done = subprocess.run([sys.executable, "-m", "medkit.cli", "new", "--from", str(tmp_path / "ward.csv")],
+    done = subprocess.run([sys.executable, "-m", "medkit", "new", "--from", str(tmp_path / "ward.csv")],
                           capture_output=True, text=True)
     assert done.returncode == 0 and (tmp_path / "ward.toml").exists() and "medkit report" in done.stdout
-    done = subprocess.run([sys.executable, "-m", "medkit.cli", "new", "--from", str(tmp_path / "lost.csv")],
+    done = subprocess.run([sys.executable, "-m", "medkit", "new", "--from", str(tmp_path / "lost.csv")],
                           capture_output=True, text=True)
     assert done.returncode == 2 and "There is no file" in done.stderr and "Traceback" not in done.stderr
 

@@ -36,7 +36,7 @@ def installed(tmp_path_factory):
 def run(site, folder, *words):
     """Run the installed medkit, from an empty folder, with nothing of the checkout on the path."""
     env = {**os.environ, "PYTHONPATH": str(site), "OMP_NUM_THREADS": "1"}
-    return subprocess.run([sys.executable, "-m", "medkit.cli", *words], cwd=folder, env=env, capture_output=True, text=True,
+    return subprocess.run([sys.executable, "-m", "medkit", *words], cwd=folder, env=env, capture_output=True, text=True,
                           timeout=300)
 
 
