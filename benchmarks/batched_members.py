@@ -27,52 +27,44 @@ class Plain(SmallCNN):
         return self.head(torch.cat([features.mean((2, 3)), features.amax((2, 3))], dim=1))
 
 
-def layer(n_in, n_out, k):
+def layer(n_in, n_out, k, stride=1):
     """Make the block of SmallCNN for k members side by side; the first block sees one image for all."""
     groups = 1 if n_in == 1 else k
-    return nn.Sequential(nn.Conv2d(n_in * groups, n_out * k, 3, padding=1, bias=False, groups=groups),
+    return nn.Sequential(nn.Conv2d(n_in * groups, n_out * k, 3, stride, padding=1, bias=False, groups=groups),
                          nn.BatchNorm2d(n_out * k), nn.ReLU())
 
 
+def small_cnn(k, w):
+    """Make the layers of SmallCNN."""
+    return [layer(1, w, k), nn.MaxPool2d(2), layer(w, 2 * w, k), layer(2 * w, 2 * w, k),
+            nn.MaxPool2d(2), layer(2 * w, 4 * w, k), layer(4 * w, 4 * w, k)]
+
+
+def three_layers(k, w):
+    """Make the layers of the first build of lesson 8."""
+    return [layer(1, w, k, stride=2), layer(w, 2 * w, k), nn.MaxPool2d(2), layer(2 * w, 4 * w, k)]
+
+
 class Grouped(nn.Module):
-    """SmallCNN, k members side by side, by grouped convolutions."""
+    """k members of one build side by side, by grouped convolutions."""
 
-    def __init__(self, k, w):
+    def __init__(self, k, w, layers=small_cnn, dropout=0):
         super().__init__()
-        self.k = k
-        self.body = nn.Sequential(layer(1, w, k), nn.MaxPool2d(2), layer(w, 2 * w, k), layer(2 * w, 2 * w, k),
-                                  nn.MaxPool2d(2), layer(2 * w, 4 * w, k), layer(4 * w, 4 * w, k))
-        self.head = nn.Conv1d(8 * w * k, 2 * k, 1, groups=k)
+        self.k, self.body = k, nn.Sequential(*layers(k, w))
+        self.drop, self.head = nn.Dropout(dropout), nn.Conv1d(8 * w * k, 2 * k, 1, groups=k)
         self.to(memory_format=torch.channels_last)
 
     def forward(self, x):
         """Give logits (n * k, 2)."""
         f = self.body(x)
-        f = torch.stack([f.mean((2, 3)), f.amax((2, 3))], dim=2).flatten(1)
+        f = self.drop(torch.stack([f.mean((2, 3)), f.amax((2, 3))], dim=2).flatten(1))
         return self.head(f[:, :, None]).view(len(x) * self.k, 2)
-
-
-class ThreeLayers(nn.Module):
-    """The first build of lesson 8, k members side by side."""
-
-    def __init__(self, k, w):
-        super().__init__()
-        first = nn.Sequential(nn.Conv2d(1, w * k, 3, 2, 1, bias=False), nn.BatchNorm2d(w * k), nn.ReLU())
-        self.k, self.body = k, nn.Sequential(first, layer(w, 2 * w, k), nn.MaxPool2d(2), layer(2 * w, 4 * w, k))
-        self.drop, self.head = nn.Dropout(0.2), nn.Conv1d(8 * w * k, 2 * k, 1, groups=k)
-        self.to(memory_format=torch.channels_last)
-
-    def forward(self, x):
-        """Give logits (n * k, 2)."""
-        f = self.body(x)
-        f = torch.stack([f.mean((2, 3)), f.amax((2, 3))], dim=2).flatten(1)
-        return self.head(self.drop(f)[:, :, None]).view(len(x) * self.k, 2)
 
 
 def by_learner(k, w, X, y):
     """Give a function that trains k members for an epoch as lesson 8 does, on the same changed batches."""
     dls = training.array_loaders((X, y), (X[:64], y[:64]), 64, augment=Augment(seed=0), seed=0)
-    learn = training.learner(dls, ThreeLayers(k, w),
+    learn = training.learner(dls, Grouped(k, w, three_layers, 0.2),
                              lambda p, t: nn.functional.cross_entropy(p, t.repeat_interleave(k)))
     return lambda: training.fit(learn, 1, lr=0.01, wd=0.1, progress=False)
 

@@ -25,10 +25,11 @@ TARGET = HERE / "results.json"
 
 def measure(task, effort, seeds, time_limit=None, before=()):
     """Run one task's reports; give its rows, and the tasks that failed. Seeds of the rows `before` are not run again."""
-    has = {r["figure"]: r for r in before if r["lesson"] == task["lesson"] and r["parameters"] == task["parameters"]
-           and r["effort"] == effort}
-    kept = min((len(has[row["figure"]].get("each", [])) if row["figure"] in has else 0 for row in task["row"]), default=0)
-    rows = [("seed", {"seed": str(seed)}) for seed in range(kept, seeds)]
+    held = {r["figure"]: {e["seed"]: e for e in r.get("each", [])} for r in before if r["lesson"] == task["lesson"]
+            and r["parameters"] == task["parameters"] and r["effort"] == effort}
+    has = [held.get(row["figure"], {}) for row in task["row"]]
+    kept = set.intersection(*map(set, has))
+    rows = [("seed", {"seed": str(seed)}) for seed in range(seeds) if seed not in kept]
     folder = WORK / f"lesson-{task['lesson']}-{'-'.join(task['parameters'].values()) or 'default'}-{effort}"
     if not rows:
         return [], []
@@ -37,8 +38,8 @@ def measure(task, effort, seeds, time_limit=None, before=()):
     failed = [t for t in done if t.status != "done"]
     good = [t for t in done if t.status == "done"]
     cost = costs([folder / f"{t.stem}.ipynb" for t in good])
-    return [row_of(task, row, good, effort, cost, has.get(row["figure"]) if kept else None)
-            for row in task["row"] if good], failed
+    return [row_of(task, row, good, effort, cost, {seed: old[seed] for seed in kept})
+            for row, old in zip(task["row"], has) if good], failed
 
 
 def costs(paths):
@@ -53,20 +54,26 @@ def costs(paths):
             "versions": facts[0].get("versions") if facts else None}
 
 
-def row_of(task, row, done, effort, cost, before=None):
+def row_of(task, row, done, effort, cost, before):
     """Bring one figure of all seeds into one row: means over seeds of the value and of the ends of its interval."""
-    def of_one(figures):
-        return {name: {k: figures.get(row.get(key), {}).get(k) for k in ("value", "low", "high")}
-                for name, key in (("ours", "figure"), ("baseline", "baseline"), ("gain", "gain"))}
+    def of_one(t):
+        return {"seed": int(t.parameters["seed"]),
+                **{name: {end: t.figures.get(row.get(key), {}).get(end) for end in ("value", "low", "high")}
+                   for name, key in (("ours", "figure"), ("baseline", "baseline"), ("gain", "gain"))}}
 
-    each = (before["each"] if before else []) + [of_one(t.figures) for t in done]
-    mean_of = {name: {k: round(mean(e[name][k] for e in each), 4) if all(e[name][k] is not None for e in each) else None
-                      for k in ("value", "low", "high")} for name in ("ours", "baseline", "gain")}
-    ours = mean_of["ours"]
+    def over_seeds(name, end):
+        found = [e[name][end] for e in each]
+        return None if None in found else round(mean(found), 4)
+
+    each = sorted([*before.values(), *map(of_one, done)], key=lambda e: e["seed"])
+    means = {name: {end: over_seeds(name, end) for end in ("value", "low", "high")}
+             for name in ("ours", "baseline", "gain")}
+    ours = means["ours"]
     facts = {"task": row.get("what", task["name"]), "data": row.get("data", task["data"]), "lesson": task["lesson"],
              "parameters": task["parameters"], "effort": effort, "seeds": len(each),
              **{k: row.get(k) for k in ("figure", "label", "simple", "aim", "anchors", "better")},
-             **mean_of, "unit": done[0].figures[row["figure"]]["unit"], "each": each, "measured": datetime.date.today().isoformat(), **cost}
+             **means, "unit": done[0].figures[row["figure"]]["unit"], "each": each,
+             "measured": datetime.date.today().isoformat(), **cost}
     sign = -1 if row.get("better") == "lower" else 1
     return {**facts, "against_baseline": against_baseline(facts, sign),
             "against_published": [[*a, verdict(ours, a[1], sign)] for a in row.get("anchors", [])]}
@@ -195,7 +202,7 @@ def main():
     parser.add_argument("--only", nargs="*", help="lessons, by number")
     parser.add_argument("--data", help="only tasks with this value of a parameter")
     parser.add_argument("--time-limit", type=float, help="seconds a report")
-    parser.add_argument("--add", action="store_true", help="run only seeds that results.json does not hold")
+    parser.add_argument("--add", action="store_true", help="run only seeds that results.json does not hold (have their lessons not changed since?)")
     parser.add_argument("--write", action="store_true", help="run nothing: write RESULTS.md from results.json")
     a = parser.parse_args()
     tasks = tomllib.loads((HERE / "tasks.toml").read_text())["task"]

@@ -44,22 +44,24 @@ def test_new_rows_take_the_place_of_old_ones():
 
 
 def test_seeds_that_were_measured_before_are_not_run_again(monkeypatch):
-    task = {"name": "t", "data": "d", "lesson": "1", "parameters": {"dataset": "x"}, "row": [{"figure": "auroc"}]}
+    task = {"name": "t", "data": "d", "lesson": "1", "parameters": {"dataset": "x"},
+            "row": [{"figure": "auroc"}, {"figure": "ap"}]}
     none = dict.fromkeys(("value", "low", "high"))
-    before = [{"lesson": "1", "parameters": {"dataset": "x"}, "effort": "full", "figure": "auroc",
-               "each": [{"ours": estimate(0.8, 0.7, 0.9), "baseline": none, "gain": none}]}]
-    asked = []
+
+    def row(figure, *seeds):
+        each = [{"seed": k, "ours": estimate(0.8, 0.7, 0.9), "baseline": none, "gain": none} for k in seeds]
+        return {"lesson": "1", "parameters": {"dataset": "x"}, "effort": "full", "figure": figure, "each": each}
 
     def run(lessons, parameters, folder, rows, **more):
-        asked.extend(values["seed"] for _, values in rows)
-        return [SimpleNamespace(status="done", stem="s", figures={"auroc": {**estimate(0.9, 0.8, 1.0), "unit": ""}})]
+        figures = dict.fromkeys(("auroc", "ap"), {**estimate(0.9, 0.8, 1.0), "unit": ""})
+        return [SimpleNamespace(status="done", stem="s", parameters=values, figures=figures) for _, values in rows]
 
     monkeypatch.setattr(results, "run", run)
     monkeypatch.setattr(results, "costs", lambda paths: {"seconds": 1})
-    (row,), failed = results.measure(task, "full", 2, before=before)
-    assert asked == ["1"] and failed == []
-    assert row["ours"] == estimate(0.85, 0.75, 0.95) and row["baseline"] == none and row["seeds"] == 2
-    assert results.measure(task, "full", 1, before=before) == ([], [])
+    found, failed = results.measure(task, "full", 2, before=[row("auroc", 1, 2), row("ap", 1)])
+    assert failed == [] and [[e["seed"] for e in one["each"]] for one in found] == [[0, 1], [0, 1]]
+    assert found[0]["ours"] == estimate(0.85, 0.75, 0.95) and found[0]["baseline"] == none and found[0]["seeds"] == 2
+    assert results.measure(task, "full", 2, before=found) == ([], [])
 
 
 def test_every_task_names_figures_that_its_lesson_records():
