@@ -22,6 +22,7 @@ import pandas as pd
 import torch
 from fastai.optimizer import SGD
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
 from torch import nn
 
 from medkit import evaluate, plots, training
@@ -326,7 +327,7 @@ def best_logistic(X, y):
     models = [LogisticRegression(C=c, max_iter=5000).fit(X["train"], y["train"]) for c in strengths]
 
     def loss(model):
-        return evaluate.log_loss(y["valid"], model.predict_proba(X["valid"])[:, 1])
+        return log_loss(y["valid"], model.predict_proba(X["valid"])[:, 1])
 
     return min(models, key=loss)
 

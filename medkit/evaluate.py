@@ -124,13 +124,6 @@ def brier(y, p, w):
 
 
 @weighted
-def log_loss(y, p, w):
-    """Mean negative log-likelihood, in nats."""
-    q = np.clip(p, 1e-7, 1 - 1e-7)
-    return mean_of(w, -np.where(y == 1, np.log(q), np.log(1 - q)))
-
-
-@weighted
 def ece(y, p, w, bins=10):
     """Expected calibration error over bins of equal width (Guo et al., 2017): mean gap of risk and rate."""
     inside = np.eye(bins)[np.clip((p * bins).astype(int), 0, bins - 1)]

@@ -7,8 +7,9 @@ a yes-no question. `members` makes such predictions from nets. With several labe
 
 from .combine import (Stack, average, average_logits, bma_weights, cool, disagreement, log_likelihood, nll,
                       pseudo_bma_weights, refusal_curve, spread, temperature, vote, vote_share)
-from .members import collect, mc_dropout, predictions, snapshots, swa, swag, train_together
+from .members import collect, mc_dropout, predictions, snapshots, swa, swag
+from .side_by_side import SideBySide
 
-__all__ = ["Stack", "average", "average_logits", "bma_weights", "collect", "cool", "disagreement", "log_likelihood",
+__all__ = ["SideBySide", "Stack", "average", "average_logits", "bma_weights", "collect", "cool", "disagreement", "log_likelihood",
            "mc_dropout", "nll", "predictions", "pseudo_bma_weights", "refusal_curve", "snapshots", "spread", "swa",
-           "swag", "temperature", "train_together", "vote", "vote_share"]
+           "swag", "temperature", "vote", "vote_share"]

@@ -5,7 +5,6 @@ from copy import deepcopy
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from .. import training
 from ..errors import MedkitError
@@ -37,56 +36,6 @@ def to_probabilities(logits):
     """Softmax, or a sigmoid where there is one logit a row."""
     logits = logits.double()
     return (logits.sigmoid().squeeze(1) if logits.shape[1] == 1 else logits.softmax(dim=1)).numpy()
-
-
-def train_together(nets, X, y, epochs, lr, batch_size=64, wd=0.01, seed=0):
-    """Train nets of one build in one batched pass (torch.func), each with its own weights and order of rows.
-
-    Gives what AdamW with a one-cycle rate would give to each alone. It pays where one net does not fill the
-    processor: small nets on tables, and GPUs. A CNN on a CPU gains little or nothing (`benchmarks/batched_members.py`).
-
-    Parameters
-    ----------
-    nets : list of nn.Module
-        Changed in place. They give logits of classes.
-    X, y : Tensor
-        Inputs with n rows, and class codes.
-    seed : int
-        Member k draws its order of rows from `seed + k`.
-    """
-    params, buffers, run = batched(nets)
-    orders = [torch.Generator().manual_seed(seed + k) for k in range(len(nets))]
-    steps = max(1, len(X) // batch_size)
-    optimiser = torch.optim.AdamW(params.values(), lr, weight_decay=wd)
-    rate = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, total_steps=epochs * steps)
-    for _ in range(epochs):
-        rows = torch.stack([torch.randperm(len(X), generator=g) for g in orders])
-        for taken in rows.split(batch_size, dim=1)[:steps]:
-            logits = run(params, buffers, X[taken])
-            loss = F.cross_entropy(logits.flatten(0, 1), y[taken].flatten()) * len(nets)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            rate.step()
-    for k, net in enumerate(nets):
-        net.load_state_dict({name: value[k].detach() for name, value in {**params, **buffers}.items()})
-    return nets
-
-
-def batched(nets):
-    """Stack the weights of nets; give them, their buffers, and a function that runs all nets at once."""
-    from torch.func import functional_call, stack_module_state, vmap
-
-    shapes = [{name: tuple(v.shape) for name, v in net.state_dict().items()} for net in nets]
-    if not nets or any(s != shapes[0] for s in shapes):
-        raise MedkitError("Nets that train in one pass must have the same layers of the same sizes.")
-    params, buffers = stack_module_state([net.train() for net in nets])
-    skeleton = deepcopy(nets[0])
-
-    def one(params, buffers, x):
-        return functional_call(skeleton, (params, buffers), (x,))
-
-    return {k: v.detach().requires_grad_() for k, v in params.items()}, buffers, vmap(one, randomness="different")
 
 
 def snapshots(learn, cycles, epochs, lr, wd=0.01):

@@ -11,7 +11,7 @@ from torch import nn
 
 from medkit import ensemble, training
 from medkit.errors import MedkitError
-from medkit.models.cnn import SmallCNN
+from medkit.models.cnn import Pixels, SmallCNN
 
 
 def yes(*risks):
@@ -125,36 +125,52 @@ def pictures():
     return X, (X[:, 0, 2:4, 2:4].mean((1, 2)) > 0).long()
 
 
-def alone(model, X, y, epochs, lr, batch_size, wd, seed):
-    """Train one net as plain PyTorch does."""
-    optimiser = torch.optim.AdamW(model.parameters(), lr, weight_decay=wd)
-    steps = len(X) // batch_size
-    rate = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, total_steps=epochs * steps)
-    g = torch.Generator().manual_seed(seed)
-    for _ in range(epochs):
-        for rows in torch.randperm(len(X), generator=g).split(batch_size)[:steps]:
-            optimiser.zero_grad()
-            nn.functional.cross_entropy(model(X[rows]), y[rows]).backward()
-            optimiser.step()
-            rate.step()
-    return model
+def picture_net(seed):
+    """Make a CNN with everything that a member side by side may have."""
+    torch.manual_seed(seed)
+    first = nn.Sequential(nn.Conv2d(1, 3, 3, bias=False), nn.BatchNorm2d(3), nn.ReLU(), nn.MaxPool2d(2))
+    head = nn.Sequential(nn.Flatten(), nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 2, bias=seed < 100))
+    return nn.Sequential(Pixels(0.5, 0.2), first, nn.Conv2d(3, 4, 2), nn.ReLU(), head)
 
 
-def test_members_trained_in_one_pass_equal_members_trained_alone(pictures):
+def table_net(seed):
+    """Make a net on a table."""
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Flatten(), nn.Linear(36, 5, bias=False), nn.BatchNorm1d(5), nn.ReLU(), nn.Linear(5, 2))
+
+
+@pytest.mark.parametrize("make, seed", [(picture_net, 0), (picture_net, 100), (table_net, 0)])
+def test_members_side_by_side_equal_members_trained_alone_on_the_same_batches(pictures, make, seed):
     X, y = pictures
-    nets = [net(k) for k in range(3)]
-    for n in nets:
-        n(X[:2])
-    start = [deepcopy(n) for n in nets]
-    ensemble.train_together(nets, X, y, 3, 0.01, batch_size=32, seed=5)
-    for k, (one, model) in enumerate(zip(start, nets)):
-        alone(one.train(), X, y, 3, 0.01, 32, 0.01, 5 + k)
-        for name, value in one.state_dict().items():
-            assert torch.allclose(value.float(), model.state_dict()[name].float(), atol=1e-4), name
-    p = ensemble.predictions(nets, X)
-    assert p.shape == (3, 96, 2) and not np.allclose(p[0], p[1], atol=1e-3)
-    with pytest.raises(MedkitError, match="same layers"):
-        ensemble.train_together([nn.Linear(2, 2), nn.Linear(2, 3)], X, y, 1, 0.01)
+    nets, expected = ([make(seed + k) for k in range(3)] for _ in range(2))
+
+    def trained(net, loss):
+        torch.manual_seed(9)
+        optimiser = torch.optim.AdamW(net.train().parameters(), 0.01)
+        for rows in torch.randperm(len(X)).split(32) * 4:
+            optimiser.zero_grad()
+            loss(net(X[rows]), y[rows]).backward()
+            optimiser.step()
+        return net
+
+    wide = ensemble.SideBySide(nets)
+    with torch.no_grad():
+        assert torch.allclose(wide.eval()(X), torch.stack([n.eval()(X) for n in nets], dim=1), atol=1e-5)
+    trained(wide, wide.loss)
+    for net, alone in zip(wide.separate(), expected):
+        trained(alone, nn.functional.cross_entropy)
+        for name, value in alone.state_dict().items():
+            assert torch.allclose(value.float(), net.state_dict()[name].float(), atol=1e-4), name
+
+
+@pytest.mark.parametrize("nets, match", [
+    ([nn.Sequential(nn.BatchNorm1d(4), nn.Linear(4, 2))], "linear layer comes first"),
+    ([nn.Sequential(nn.Conv2d(1, 2, 3), nn.GroupNorm(1, 2))], "Train other nets one by one"),
+    ([nn.Sequential(nn.Conv2d(1, n, 3)) for n in (2, 3)], "same layers of the same sizes"),
+])
+def test_nets_that_cannot_stand_side_by_side_are_refused(nets, match):
+    with pytest.raises(MedkitError, match=match):
+        ensemble.SideBySide(nets)
 
 
 def learner(X, y, dropout=0.3):
