@@ -59,7 +59,7 @@ def main():
 
     def rows():
         X, y = (255 * torch.rand(n, 1, 28, 28)).to(torch.uint8), torch.randint(0, 2, (n,))
-        for w in (5, 8, 24):
+        for w in (4, 8, 24):
             yield compared(f"CNN of width {w}", lambda: cnn(w), (X, y, 64, Augment(seed=0)), repeats)
         yield compared("net on a table", table_net, (torch.rand(n, 20), y, 128), repeats)
 

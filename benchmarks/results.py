@@ -147,7 +147,15 @@ def speed():
         return [r["what"], r["against"], short(r["ours"]), short(r["theirs"]), r["unit"], ratio, aim, r["note"]]
 
     yield table(["What", "Beside", "Ours", "Theirs", "Unit", "Ratio", "Aim", "Note"],
-                map(cells, sorted(rows, key=lambda r: r["what"])))
+                [*map(cells, sorted(rows, key=lambda r: r["what"])), course()])
+
+
+def course(most=720):
+    """Give the row of the whole course, as its lessons were timed when their notebooks were built."""
+    timed = json.loads((Path(__file__).parents[1] / "lessons" / "timings.json").read_text()).values()
+    took, memory = (f([t[name] for t in timed]) for f, name in ((sum, "seconds"), (max, "peak_memory_mb")))
+    return [f"the whole course, {len(timed)} lessons one after the other", "", f"{took:,}", "", "s", "",
+            f"{most} s: {'reached' if took < most else 'missed'}", f"by the wall; most memory {memory:,} MB"]
 
 
 def realism():
