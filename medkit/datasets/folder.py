@@ -20,7 +20,6 @@ from . import tables
 from .split import PARTS, by_patient
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".dcm"}
-FRACTIONS = (0.7, 0.15, 0.15)
 
 
 def read_folder(folder, size, seed=0):
@@ -113,7 +112,7 @@ def check_files(table, folder):
 def parts_of(table, y, patients, seed, folder):
     """Take the split of the labels file, or split by patient."""
     if "split" not in table:
-        return by_patient(patients, y, FRACTIONS, seed)
+        return by_patient(patients, y, seed=seed)
     tables.refuse(~table["split"].isin(PARTS), folder / "labels.csv", lambda row: unknown("split", table["split"][row], PARTS))
     shared = table["split"].groupby(patients).nunique()
     if (shared > 1).any():

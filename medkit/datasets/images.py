@@ -145,9 +145,8 @@ def from_folder(folder, size, seed):
     """Load a folder of images, split by patient unless the labels file has a split."""
     X, y, patients, classes, parts, notes = read_folder(folder, size, seed)
     fetch.used[str(folder)] = digest_of(X, y)
-    pick = {part: np.asarray(rows) for part, rows in parts.items()}
-    return ImageSet(folder.name, classes, {p: X[r] for p, r in pick.items()}, {p: y[r] for p, r in pick.items()},
-                    {p: patients[r] for p, r in pick.items()}, notes=notes)
+    return ImageSet(folder.name, classes, {p: X[r] for p, r in parts.items()}, {p: y[r] for p, r in parts.items()},
+                    {p: patients[r] for p, r in parts.items()}, notes=notes)
 
 
 def digest_of(*arrays):

@@ -23,7 +23,7 @@ LABS = ("crp", "d-dimer", "ldh", "lymphocytes", "neutrophils", "pco2", "po2")
 class Paired:
     """Rows that have several modalities.
 
-    `inputs` maps "image" to uint8 (n, side, side), "signal" to float32 (n, samples, leads) in mV at `fs` Hz and
+    `inputs` maps "image" to uint8 (n, side, side), "signal" to float32 (n, samples, leads) at `fs` Hz and
     "values" to float32 (n, steps, variables) with NaN where nothing was measured; not every source has all.
     `y` (n,) is 1 where the answer to `question` is yes. `findings` says which modality truly shows it,
     a bool DataFrame with one column a modality, where that is known; `groups` holds subgroups.
@@ -42,7 +42,7 @@ class Paired:
     groups: object = None
 
 
-def load(source="virtual-hospital", admitted=3000, most=None, seed=0):
+def load(source="virtual-hospital", admitted=3000, most=None, seed=0, describe=None):
     """Load rows with several modalities.
 
     Parameters
@@ -56,8 +56,11 @@ def load(source="virtual-hospital", admitted=3000, most=None, seed=0):
         Draw at most so many rows of each part.
     seed : int
         Which simulated patients; for Hannover which split.
+    describe : callable, optional
+        For the beats of MIT-BIH: takes the windows (n, samples, leads) and the R peaks (n,) in seconds of one record;
+        gives its signal (n, samples, leads) and a DataFrame of n rows of values.
     """
-    make = {"virtual-hospital": lambda: from_hospital(admitted, seed), "mitdb": from_mitdb,
+    make = {"virtual-hospital": lambda: from_hospital(admitted, seed), "mitdb": lambda: from_mitdb(seed, describe),
             "hannover-cxr": lambda: from_hannover(seed)}
     if source not in make:
         raise unknown("source of several modalities", source, make)
@@ -96,13 +99,19 @@ def from_hospital(admitted, seed):
                   findings, seen.reset_index(drop=True))
 
 
-def from_mitdb():
-    """Take the beats of MIT-BIH, ectopic (S, V, F) or not, with the intervals around each, relative to its record's."""
-    data = waveforms.beats("mitdb")
-    ratio = np.log(np.maximum(data.rr[:, :3], 0.1) / data.rr[:, 3:])[:, None]
-    inputs = {"signal": data.windows, "values": ratio.astype(np.float32)}
-    return Paired(data.name, "an ectopic beat (S, V or F)", inputs, np.isin(data.y, (1, 2, 3)).astype(np.int64),
-                  data.patients, data.parts, list(waveforms.RR[:3]), data.fs, data.notes)
+def from_mitdb(seed, describe=None):
+    """Take the beats of MIT-BIH, ectopic (S, V, F) or not, and to train with those of a virtual clinic as well."""
+    describe = describe or (lambda windows, at: (windows, pd.DataFrame({"previous": np.diff(at, prepend=at[0])})))
+    sets = real, clinic = waveforms.beats("mitdb"), waveforms.beats("virtual-clinic", seed)
+    rows = [(one, one.record == name) for one in sets for name in dict.fromkeys(one.record)]  # a record stands together
+    signals, frames = zip(*(describe(one.windows[r], one.at[r] / one.fs) for one, r in rows))
+    values = pd.concat(frames)
+    inputs = {"signal": np.concatenate(signals), "values": values.to_numpy(np.float32)[:, None]}
+    y, patients = (np.append(getattr(real, k), getattr(clinic, k)) for k in ("y", "patients"))
+    parts = real.parts | {"train": np.append(real.parts["train"], np.arange(len(real.y), len(y)))}
+    notes = [*real.notes, *clinic.notes, "Simulated beats are training rows: validation and test patients are real."]
+    return Paired(real.name, "an ectopic beat (S, V or F)", inputs, np.isin(y, (1, 2, 3)).astype(np.int64), patients,
+                  parts, list(values), real.fs, notes)
 
 
 def from_hannover(seed):

@@ -59,8 +59,7 @@ def recordings(source="virtual-hospital", seconds=4, fs=None, seed=0):
         Which split, and which simulated patients.
     """
     known = {"virtual-hospital": lambda: hospital_ecg(seed), "ptbxl": ptbxl,
-             "virtual-hospital-eeg": lambda: hospital_eeg(seconds, seed),
-             "eegmat": lambda: eegmat(seconds, seed)}
+             "virtual-hospital-eeg": lambda: hospital_eeg(seconds, seed), "eegmat": lambda: eegmat(seconds, seed)}
     if str(source) in known:
         return known[str(source)]()
     if Path(source).expanduser().is_dir():

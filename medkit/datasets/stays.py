@@ -150,20 +150,14 @@ def challenge(hours, seed, sets, clean):
     patients = outcomes["RecordID"].to_numpy()
     values = gridded(rows, patients, SERIES, hours)
     bare = int((~np.isfinite(np.delete(values, SERIES.index("Weight"), axis=2))).all(axis=(1, 2)).sum())
+    how = f", but units mended and {rows.attrs['impossible']:,} impossible values left out" if clean else ""
     notes = [f"Real stays: PhysioNet/CinC challenge 2012, set {' and '.join(sets)}. "
-             f"Values as they were written down{how(rows)}.",
+             f"Values as they were written down{how}.",
              f"{bare} of {len(patients):,} stays hold no time series."]
     scores = outcomes[["SAPS-I", "SOFA", "Survival"]].astype(float).where(lambda s: s >= 0)
     return assembled(CHALLENGE, SERIES, values, at_admission(rows, patients, hours),
                      outcomes["In-hospital_death"].to_numpy(np.int64), patients, seed, notes,
                      scores.rename(columns={"Survival": "days to death"}))
-
-
-def how(rows):
-    """Say how rows were cleaned."""
-    if "impossible" not in rows.attrs:
-        return ""
-    return f", but units mended and {rows.attrs['impossible']:,} impossible values left out"
 
 
 def from_table(path, hours, seed, clean):

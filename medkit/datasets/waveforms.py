@@ -81,8 +81,7 @@ def from_mitdb():
     """Cut all beats of the MIT-BIH Arrhythmia Database (Moody & Mark, 2001), paced records left out."""
     names = sorted(DS1 + DS2)
     files = {n: [fetch.path("mitdb", f"{n}.{kind}") for kind in ("hea", "dat", "atr")] for n in names}
-    sums = {f.name: fetch.used[f"mitdb/{f.name}"] for n in names for f in files[n]}
-    key = [VERSION, FS, BEFORE, AFTER, sums]
+    key = [VERSION, FS, BEFORE, AFTER, {f.name: fetch.used[f"mitdb/{f.name}"] for n in names for f in files[n]}]
     made = cached("mitdb-beats", key, lambda: cut_all({n: files[n][0] for n in names}))
     part = {**dict.fromkeys(DS1, "train"), **dict.fromkeys(VALID, "valid"), **dict.fromkeys(DS2, "test")}
     whose = np.array([part[r] for r in made["record"]])

@@ -3,13 +3,14 @@
 import os
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
 
 from medkit import evaluate, fetch, training
 from medkit.augment import Augment
-from medkit.datasets import images, stays, waveforms
+from medkit.datasets import images, paired, stays, waveforms
 from medkit.models.cnn import SmallCNN, pixel_scale, to_tensor
 from medkit.models.waves import runs
 
@@ -75,6 +76,17 @@ def test_runs_of_real_beats_keep_their_true_order():
     assert same.all() and (np.diff(data.at[place], axis=1) >= 0).all()
     assert not set(data.record[data.parts["test"]]) & set(data.record[data.parts["train"]])
     assert np.bincount(data.y[data.parts["test"]], minlength=5)[1] > 1800
+
+
+@pytest.mark.skipif(not BEATS, reason="needs mitdb in MEDKIT_DATA")
+def test_simulated_beats_are_training_rows_alone():
+    """Lesson 5's beats of MIT-BIH: described record by record; nobody simulated is validated or tested on."""
+    data = paired.load("mitdb", describe=lambda windows, at: (windows, pd.DataFrame({"many": np.full(len(at), len(at))})))
+    simulated = np.char.startswith(data.patients.astype(str), "VH")
+    assert simulated[data.parts["train"]].any() and (~simulated)[data.parts["train"]].any()
+    assert not simulated[data.parts["valid"]].any() and not simulated[data.parts["test"]].any()
+    first = data.patients == "100"
+    assert (data.inputs["values"][first] == first.sum()).all() and data.variables == ["many"]
 
 
 PTBXL = bool(os.environ.get("MEDKIT_DATA")) and (fetch.root() / "ptbxl" / "scp_statements.csv").exists()
