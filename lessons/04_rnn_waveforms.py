@@ -116,6 +116,27 @@ def rhythm(at):
 
 
 # %% [markdown]
+# In *atrial fibrillation* the atria only quiver, and beats come at random: some of them early, and N all the same. One
+# interval cannot tell such a beat from an S beat; the disorder around it can. So we measure over the 17, 33 and 65
+# beats around each how much intervals scatter, from beat to beat and as a whole, how often they change by more than a
+# tenth, and how often they turn from longer to shorter or back (at random: two times in three).
+
+# %%
+def disorder(at):
+    """Measure how unevenly the beats of one record come, near each beat: shape (n, 12)."""
+    gap = np.diff(at, prepend=2 * at[0] - at[1]) / data.fs
+    change = np.diff(gap, prepend=gap[0])
+    turns = np.append(change[:-1] * change[1:] < 0, False)
+    found = []
+    for near in (17, 33, 65):
+        mean = partial(uniform_filter1d, size=near, mode="nearest")
+        usual = mean(gap)
+        scatter = [np.sqrt(mean(x ** 2).clip(0)) / usual for x in (change, gap - usual)]
+        found += [*scatter, mean((np.abs(change) > gap / 10).astype(float)), mean(turns.astype(float))]
+    return np.column_stack(found).astype(np.float32)
+
+
+# %% [markdown]
 # Every heart has its own shape. We take a straight baseline from each beat, scale each record by its usual height, and
 # add how each beat *differs from the record's median beat*. This uses the whole record, but none of its labels: it
 # could be done for a new patient, once the recording has ended.
@@ -144,7 +165,7 @@ def prepared(one):
     """Give what models see of a set of beats, record by record, with whose they are and what they are."""
     edges = np.flatnonzero(one.record[1:] != one.record[:-1]) + 1
     beats = np.concatenate([shapes(w) for w in np.split(one.windows, edges)]).transpose(0, 2, 1)
-    context = np.concatenate([rhythm(at) for at in np.split(one.at, edges)])
+    context = np.concatenate([np.hstack([rhythm(at), disorder(at)]) for at in np.split(one.at, edges)])
     return one.record, one.patients, one.at, one.y, beats, context
 
 
@@ -291,8 +312,9 @@ packed.batch_sizes.tolist()
 #
 # - the **GRU over beats**: CNN and intervals of each beat, then recurrence over consecutive beats;
 # - the **CNN of single beats**: the very same network, once, given runs of one beat, so that its memory is always empty;
-# - **boosted trees** on classical features: the intervals, and for P wave, QRS and T wave of each lead how much the beat
-#   resembles the record's median beat, how far it is from it, and how high and low it goes; and those of its neighbours.
+# - **boosted trees** on classical features: the intervals and their disorder, and for P wave, QRS and T wave of each
+#   lead how much the beat resembles the record's median beat, how far it is from it, and how high and low it goes; and
+#   those of its neighbours.
 
 # %%
 p_cnn = predict(train(taught[0], 1, seed), tested, 1)
