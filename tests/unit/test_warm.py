@@ -196,7 +196,8 @@ def test_a_kernel_can_be_interrupted_and_goes_on(way):
     client.start_channels()
     try:
         client.wait_for_ready(timeout=120)
-        asked = client.execute("print('here', flush=True)\nwhile True: pass")
+        asked = client.execute("print('here', flush=True)\nwhile True: pass", stop_on_error=False)  # else the kernel
+        # refuses for a moment what is asked next, and a busy machine makes the moment long
         while client.get_iopub_msg(timeout=60)["msg_type"] != "stream":
             pass
         manager.interrupt_kernel()
