@@ -119,7 +119,7 @@ def rhythm(at):
 # In *atrial fibrillation* the atria only quiver, and beats come at random: some of them early, and N all the same. One
 # interval cannot tell such a beat from an S beat; the disorder around it can. So we measure over the 17, 33 and 65
 # beats around each how much intervals scatter, from beat to beat and as a whole, how often they change by more than a
-# tenth, and how often they turn from longer to shorter or back (at random: two times in three).
+# tenth, and how often they turn from longer to shorter or back (at random: two times in three; Dash et al., 2009).
 
 # %%
 def disorder(at):
@@ -850,5 +850,7 @@ say(f"Here, {data.name}: macro-F1 {mine['macro-F1 of N, S, V']}, boosted trees "
 # - Mondejar-Guerra V, Novo J, Rouco J et al. Heartbeat classification fusing temporal and morphological information of
 #   ECGs via ensemble of classifiers. Biomed Signal Process Control 47:41-48, 2019.
 #   [doi:10.1016/j.bspc.2018.08.007](https://doi.org/10.1016/j.bspc.2018.08.007)
+# - Dash S, Chon KH, Lu S, Raeder EA. Automatic real time detection of atrial fibrillation. Ann Biomed Eng 37:1701-1709,
+#   2009. [doi:10.1007/s10439-009-9740-z](https://doi.org/10.1007/s10439-009-9740-z)
 # - Zyma I, Tukaev S, Seleznov I et al. Electroencephalograms during mental arithmetic task performance. Data 4(1):14,
 #   2019. [doi:10.3390/data4010014](https://doi.org/10.3390/data4010014)

@@ -62,9 +62,10 @@ seed: int = 7  # patients or split, and starting weights (settings were tried on
 # shows all of them. These are the *modalities* of one patient.
 
 # %% [markdown]
-# Of the real beats (`mitdb`) each heart is compared with itself, as in lesson 4: whole beats teach a network the hearts
-# of 17 people by heart. Its signal is what is *unlike* the record's median beat. Its values are the intervals around
-# the beat, in seconds and against each other: a beat comes early for *this* patient, at *this* rate.
+# (The next two cells serve real beats alone, `dataset=mitdb`; skip them on a first reading.) Each heart is compared with
+# itself, as in lesson 4, or the network learns its few training hearts by heart. A beat's signal is what is *unlike* its
+# record's median beat. Its values are the intervals around it, in seconds and against each other: a beat comes early for
+# *this* patient, at *this* rate.
 
 # %%
 RATIOS = ["before : usual", "after : usual", "near : usual", "before : slow", "slow : usual", "before : near",
@@ -209,8 +210,8 @@ class ImageEncoder(nn.Module):
 
 # %% [markdown]
 # Few hearts are soon known by heart. So the beats of `mitdb` are changed a little each time they are seen in training,
-# simulated patients are added to the training rows, weights decay faster, and four rounds are enough (what each of
-# these gives, measured inside the training patients: `benchmarks/NOTES.md`).
+# simulated patients are added to the training rows, weights decay faster, and the full setting has fewer rounds (what
+# each of these gives, measured inside the training patients: `benchmarks/NOTES.md`).
 
 # %%
 def vary(x):

@@ -809,7 +809,7 @@ def forest(X, fate, seed):
 
 # %% [markdown]
 # A network can take the place of Cox's weighted sum (DeepSurv; Katzman et al. 2018). Its loss asks, at each death, how
-# much of the risk of all those still alive lay with the one who died. With 400 patients it must be held back, by strong
+# much of the risk of all those still alive lay with the one who died. With so few patients it must be held back, by strong
 # weight decay and few steps. (How strong, and how few, was tried on simulated patients: `benchmarks/NOTES.md`.)
 
 # %%

@@ -542,9 +542,11 @@ bill.round(2)
 # "The best single" was found by training all five: to choose costs as much as to combine.
 
 # %%
-say(f"Five networks side by side took **{seconds['deep ensemble'] / one:.2f} times** as long as one of them alone "
-    f"('{best_kind}', {width} features in its first layer). Narrow networks leave most of a processor idle, and there "
-    "it pays. Wide ones fill it by themselves: five times the work then takes five times as long.")
+times = seconds["deep ensemble"] / one
+say(f"{len(twins)} networks side by side took **{times:.2f} times** as long as one of them alone ('{best_kind}', {width} "
+    "features in its first layer). "
+    + ("That pays: narrow networks leave much of a processor idle." if times < len(twins) else
+       "That does not pay: wide networks fill this processor by themselves."))
 
 # %% [markdown]
 # ## On tables

@@ -58,7 +58,7 @@ def load(source="virtual-hospital", admitted=3000, most=None, seed=0, describe=N
         Which simulated patients; for Hannover which split.
     describe : callable, optional
         For the beats of MIT-BIH: takes the windows (n, samples, leads) and the R peaks (n,) in seconds of one record;
-        gives its signal (n, samples, leads) and a DataFrame of n rows of values.
+        gives its signal (n, samples, leads) and a DataFrame of n rows of values. Without it: windows in mV and `rr`.
     """
     make = {"virtual-hospital": lambda: from_hospital(admitted, seed), "mitdb": lambda: from_mitdb(seed, describe),
             "hannover-cxr": lambda: from_hannover(seed)}
@@ -101,10 +101,10 @@ def from_hospital(admitted, seed):
 
 def from_mitdb(seed, describe=None):
     """Take the beats of MIT-BIH, ectopic (S, V, F) or not, and to train with those of a virtual clinic as well."""
-    describe = describe or (lambda windows, at: (windows, pd.DataFrame({"previous": np.diff(at, prepend=at[0])})))
     sets = real, clinic = waveforms.beats("mitdb"), waveforms.beats("virtual-clinic", seed)
     rows = [(one, one.record == name) for one in sets for name in dict.fromkeys(one.record)]  # a record stands together
-    signals, frames = zip(*(describe(one.windows[r], one.at[r] / one.fs) for one, r in rows))
+    signals, frames = zip(*(describe(one.windows[r], one.at[r] / one.fs) if describe else
+                            (one.windows[r], pd.DataFrame(one.rr[r], columns=waveforms.RR)) for one, r in rows))
     values = pd.concat(frames)
     inputs = {"signal": np.concatenate(signals), "values": values.to_numpy(np.float32)[:, None]}
     y, patients = (np.append(getattr(real, k), getattr(clinic, k)) for k in ("y", "patients"))

@@ -26,9 +26,9 @@ class SideBySide(nn.Module):
 
     def __init__(self, nets):
         super().__init__()
+        check(nets)
         self.nets, self.wide = [*nets], deepcopy(nets[0])
-        weighted = {name: m for name, m in self.wide.named_modules() if list(m.parameters(recurse=False))}
-        check(nets, [*weighted.values()])
+        weighted = with_weights(self.wide)
         for k, (name, layer) in enumerate(weighted.items()):
             for part in ("weight", "bias", "running_mean", "running_var"):
                 if getattr(layer, part, None) is not None:
@@ -56,14 +56,22 @@ class SideBySide(nn.Module):
         return self.nets
 
 
-def check(nets, layers):
+def with_weights(net):
+    """Give the layers that hold weights or running means of their own, by name."""
+    return {name: m for name, m in net.named_modules()
+            if any(v.dim() for v in (*m.parameters(recurse=False), *m.buffers(recurse=False)))}
+
+
+def check(nets):
     """Refuse nets that would not become what they become alone."""
     shapes = [{name: tuple(v.shape) for name, v in net.state_dict().items()} for net in nets]
-    if any(s != shapes[0] for s in shapes):
+    if not nets or any(s != shapes[0] for s in shapes):
         raise MedkitError("Nets that train side by side must have the same layers of the same sizes.")
-    if not all(isinstance(m, WEIGHTED) for m in layers) or not isinstance(layers[0], WEIGHTED[:2]):
-        raise MedkitError("Only nets of convolutions, linear layers and batch normalisation train side by side, and a "
-                          "convolution or linear layer comes first. Train other nets one by one.")
+    layers = [*with_weights(nets[0]).values()]
+    first = bool(layers) and isinstance(layers[0], WEIGHTED[:2]) and getattr(layers[0], "groups", 1) == 1
+    if not first or not all(isinstance(m, WEIGHTED) for m in layers):
+        raise MedkitError("Only nets of convolutions, linear layers and batch normalisation train side by side, and an "
+                          "ungrouped convolution or a linear layer comes first. Train other nets one by one.")
 
 
 class GroupedLinear(nn.Module):

@@ -87,6 +87,8 @@ def test_simulated_beats_are_training_rows_alone():
     assert not simulated[data.parts["valid"]].any() and not simulated[data.parts["test"]].any()
     first = data.patients == "100"
     assert (data.inputs["values"][first] == first.sum()).all() and data.variables == ["many"]
+    bare, real = paired.load("mitdb"), waveforms.beats("mitdb")
+    assert bare.variables == list(waveforms.RR) and np.array_equal(bare.inputs["values"][:len(real.y), 0], real.rr)
 
 
 PTBXL = bool(os.environ.get("MEDKIT_DATA")) and (fetch.root() / "ptbxl" / "scp_statements.csv").exists()

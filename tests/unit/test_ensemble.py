@@ -1,7 +1,5 @@
 """Combining members, and making them."""
 
-from copy import deepcopy
-
 import numpy as np
 import pytest
 import torch
@@ -112,12 +110,6 @@ def test_bad_weights_and_labels_get_a_clear_error():
         ensemble.bma_weights(p, [1, 0, 1])
 
 
-def net(seed, width=6):
-    torch.manual_seed(seed)
-    return nn.Sequential(nn.Conv2d(1, width, 3, bias=False), nn.BatchNorm2d(width), nn.ReLU(), nn.Flatten(),
-                         nn.LazyLinear(2))
-
-
 @pytest.fixture
 def pictures():
     g = torch.Generator().manual_seed(0)
@@ -128,7 +120,7 @@ def pictures():
 def picture_net(seed):
     """Make a CNN with everything that a member side by side may have."""
     torch.manual_seed(seed)
-    first = nn.Sequential(nn.Conv2d(1, 3, 3, bias=False), nn.BatchNorm2d(3), nn.ReLU(), nn.MaxPool2d(2))
+    first = nn.Sequential(nn.Conv2d(1, 3, 3, bias=False), nn.BatchNorm2d(3, affine=seed < 100), nn.ReLU(), nn.MaxPool2d(2))
     head = nn.Sequential(nn.Flatten(), nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 2, bias=seed < 100))
     return nn.Sequential(Pixels(0.5, 0.2), first, nn.Conv2d(3, 4, 2), nn.ReLU(), head)
 
@@ -166,6 +158,9 @@ def test_members_side_by_side_equal_members_trained_alone_on_the_same_batches(pi
 @pytest.mark.parametrize("nets, match", [
     ([nn.Sequential(nn.BatchNorm1d(4), nn.Linear(4, 2))], "linear layer comes first"),
     ([nn.Sequential(nn.Conv2d(1, 2, 3), nn.GroupNorm(1, 2))], "Train other nets one by one"),
+    ([nn.Sequential(nn.Conv2d(2, 2, 3, groups=2))], "ungrouped convolution"),
+    ([nn.ReLU()], "Train other nets one by one"),
+    ([], "same layers of the same sizes"),
     ([nn.Sequential(nn.Conv2d(1, n, 3)) for n in (2, 3)], "same layers of the same sizes"),
 ])
 def test_nets_that_cannot_stand_side_by_side_are_refused(nets, match):
