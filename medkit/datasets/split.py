@@ -25,12 +25,20 @@ def by_patient(patients, outcome, fractions=(0.7, 0.15, 0.15), seed=0):
     -------
     dict
         "train", "valid" and "test" to arrays of row numbers, ascending.
+
+    Raises
+    ------
+    MedkitError
+        If there are so few patients that a part would be empty.
     """
-    count = len(np.unique(np.asarray(patients)))
-    if count < len(PARTS):
-        raise MedkitError(f"A split into training, validation and test needs at least 3 patients; here are {count}.")
     part = folds(patients, outcome, fractions, seed)
-    return {name: np.flatnonzero(part == k) for k, name in enumerate(PARTS)}
+    parts = {name: np.flatnonzero(part == k) for k, name in enumerate(PARTS)}
+    empty = [name for name, rows in parts.items() if not len(rows)]
+    if empty:
+        need = next(n for n in range(3, 999) if len(set(folds(np.arange(n), np.zeros(n), fractions))) == 3)
+        raise MedkitError(f"A split into training, validation and test needs at least {need} patients with the same "
+                          f"outcome; of the {len(set(patients))} here none is left for '{empty[0]}'.")
+    return parts
 
 
 def folds(patients, outcome, parts=5, seed=0):
