@@ -93,7 +93,7 @@ def read_labels(folder):
     path = folder / "labels.csv"
     if not path.exists():
         return list_classes(folder)
-    table = tables.read_frame(path, dtype=str)
+    table = tables.read_frame(path, "patient", str)
     tables.columns_there(table, ["file", "label"], path)
     tables.cells_filled(table, [c for c in ("file", "label", "patient", "split") if c in table], path)
     check_files(table, folder)

@@ -93,7 +93,7 @@ def hashes(X):
 
 def from_table(path, told, seed):
     """Read a table; the outcome, the patient and the date of the outcome are no inputs."""
-    frame = tables.read_frame(path, dtype={told.get("patient", ""): str})
+    frame = tables.read_frame(path, told.get("patient"))
     roles = {key: told[key] for key in ("outcome", "patient", "outcome_date", "treatment") if told.get(key)}
     tables.columns_there(frame, [*roles.values(), *told["columns"], *told.get("units", {})], path)
     tables.cells_filled(frame, [roles[key] for key in ("outcome", "patient") if key in roles], path)
@@ -106,7 +106,7 @@ def from_table(path, told, seed):
     X = X.drop(columns=[c for c in aside if c in X])
     if not X.shape[1]:
         raise MedkitError(f"{path} has no column to predict from. See [columns] in {schema.place(path)}.")
-    patients = frame[roles["patient"]].astype(str).to_numpy() if "patient" in roles else row_names(len(frame))
+    patients = frame[roles["patient"]].to_numpy(str) if "patient" in roles else row_names(len(frame))
     notes = [] if "patient" in roles else ["No patient is named: each row counts as a patient of its own."]
     return Own(path.stem, "table", [str(c) for c in classes], X, y, patients, by_patient(patients, y, seed=seed), frame,
                told, notes)

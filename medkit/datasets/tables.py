@@ -33,8 +33,8 @@ class Table:
 
     `X` maps "train", "valid" and "test" to DataFrames of features; `y` to int64 class codes of
     shape (n,); `patients` to patient ids of shape (n,); rows of one patient stand together, in the
-    order of time (in a user's file: in the order of the file). For survival `time` maps parts to times of shape (n,), and `y` is 1 where the event was seen, 0 where
-    follow-up ended before.
+    order of time (in a user's file: in the order of the file, and rows that are wholly alike count once). For survival
+    `time` maps parts to times of shape (n,), and `y` is 1 where the event was seen, 0 where follow-up ended before.
     """
 
     name: str
@@ -66,7 +66,7 @@ def load(source, outcome="outcome", patient=None, seed=0, time=None, schema=None
     outcome : str
         For a file: the column to predict.
     patient : str, optional
-        For a file: the column that names the patient. Without it each row is a patient.
+        For a file: the column that names the patient (007 is not 7). Without it each row is a patient.
     seed : int
         Which split; for the hospital also which patients.
     time : str, optional
@@ -113,25 +113,31 @@ def wisconsin():
 
 def read_file(path, schema):
     """Read a user's table and part it into features, outcome codes, patients, class names and times."""
-    frame = read_frame(path)
     outcome, patient, time = (schema.get(key) for key in ("outcome", "patient", "time"))
+    frame, notes = once(read_frame(path, patient))
     needed = [column for column in (outcome, patient, time) if column]
     columns_there(frame, [*needed, *schema.get("columns", {})], path)
     cells_filled(frame, needed, path)
     classes, y = coded(frame[outcome], path)
-    patients = frame[patient].to_numpy() if patient else np.arange(len(frame))
+    patients = frame[patient].to_numpy(str) if patient else np.arange(len(frame))
     X = typed(frame.drop(columns=needed), schema.get("columns", {}), path)
-    times = survival_times(frame, time, classes, path)
-    order = np.argsort(np.unique(patients.astype(str), return_inverse=True)[1], kind="stable") if patient else slice(None)
+    times = survival_times(frame, time, outcome, path)
+    order = np.argsort(patients, kind="stable")
     return (X.iloc[order], y[order], patients[order], [str(c) for c in classes],
-            None if times is None else times[order])
+            None if times is None else times[order], notes)
+
+
+def once(frame):
+    """Keep one of rows that are alike; a note tells how many went."""
+    again = frame.duplicated()
+    return frame[~again], [f"{again.sum():,} rows repeat another and were left out."] if again.any() else []
 
 
 def coded(outcomes, path):
     """Give the distinct values of an outcome in order (of text where they cannot be compared), and the code of each row."""
     classes = list(outcomes.unique())
     if len(classes) < 2:
-        raise MedkitError(f"{path}: '{outcomes.name}' has one value only ({classes[0]}): there is nothing to tell apart.")
+        raise MedkitError(f"{path}: '{outcomes.name}' has one value only ({[*classes, 'none'][0]}): nothing to tell apart.")
     try:
         classes = sorted(classes)
     except TypeError:
@@ -150,30 +156,31 @@ def typed(frame, columns, path):
     return frame.assign(**numeric, **named).drop(columns=ignored, errors="ignore")
 
 
-def survival_times(frame, time, classes, path):
+def survival_times(frame, time, outcome, path):
     """Check and give times to an event; None where the outcome is no survival."""
     if not time:
         return None
     times = numbers(frame, time, path)
-    if len(classes) > 2 or (times < 0).any():
-        early = times[times < 0]
-        wrong = (f"row {early.index[0] + 1} has the time {early.iloc[0]:g}" if len(early) else
-                 f"the outcome has {len(classes)} values")
-        raise MedkitError(f"{path}: {wrong}. Survival needs times of 0 or more, and an outcome of 1 (seen) or 0 (not).")
+    refuse(times < 0, path, lambda row: f"the time is {times[row]:g}; survival needs times of 0 or more")
+    refuse(~frame[outcome].isin([0, 1]), path, lambda row: f"the outcome is '{frame[outcome][row]}'; survival needs "
+           "1 (the event was seen) or 0 (follow-up ended before)")
     return times.to_numpy()
 
 
-def read_frame(path, **options):
+def read_frame(path, patient=None, dtype=None):
     """Read a CSV (any usual separator and encoding, decimal points or commas; "?" is a gap) or Parquet file.
 
-    `options` go to pandas.read_csv: dtype=str keeps a patient called 007.
+    The column `patient` is read as text, less spaces around it, so that 007 stays 007; `dtype` is that of pandas.
     """
     if not path.exists():
         raise MedkitError(f"There is no file {path}.")
     with explained(f"{path} cannot be read as a table"):
-        if path.suffix == ".parquet":
-            return pd.read_parquet(path)
-        return pd.read_csv(io.StringIO(decoded(path)), **dialect(path), **options)
+        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(
+            io.StringIO(decoded(path)), **dialect(path), dtype=dtype or {patient: str})
+    if patient in frame:
+        names = frame[patient].astype("string").str.strip()
+        frame[patient] = names.mask(names == "").to_numpy(object, na_value=np.nan)
+    return frame
 
 
 def decoded(path):

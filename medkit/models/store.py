@@ -128,11 +128,10 @@ def read_new(model, data, patient):
 
 def rows_of(spec, data, patient):
     """Give the rows of one patient of a table."""
-    frame = tables.read_frame(data, dtype={spec.get("patient") or "": str})
-    if spec.get("patient"):
-        tables.columns_there(frame, [spec["patient"]], data)
-    names = frame[spec["patient"]].astype(str) if spec.get("patient") else row_names(len(frame))
-    rows = frame[names == str(patient)]
+    column = spec.get("patient")
+    frame = tables.read_frame(data, column)
+    tables.columns_there(frame, [column] if column else [], data)
+    rows = frame[(frame[column] if column else row_names(len(frame))) == str(patient)]
     if not len(rows):
         raise MedkitError(f"{data} has no patient '{patient}'.")
     return rows
@@ -173,7 +172,7 @@ def files_of(folder, patient):
     labels = folder / "labels.csv"
     names = [str(patient)]
     if labels.exists():
-        table = tables.read_frame(labels, dtype=str)
+        table = tables.read_frame(labels, "patient", str)
         tables.columns_there(table, ["file"], labels)
         if "patient" in table:
             names = table["file"][table["patient"] == str(patient)].tolist() or names

@@ -40,7 +40,8 @@ def test_a_users_csv(tmp_path):
 @pytest.mark.parametrize("text, message", [
     ("a,outcom\n1,0\n", "There is no column 'outcome'. Did you mean 'outcom'"),
     ("a,outcome\n1,0\n2,\n", "row 2: the column"),
-    ("a,outcome\n1,0\n2,0\n", "one value only"), ("a,outcome\n1,0\n2,1\n", "at least 3 patients"),
+    ("a,outcome\n1,0\n2,0\n", "one value only"), ("a,outcome\n", "one value only .none"),
+    ("a,outcome\n1,0\n2,1\n", "at least 5 patients.*of the 2 here none"),
     ("", "cannot be read as a table")])
 def test_bad_csv(tmp_path, text, message):
     (tmp_path / "t.csv").write_text(text)
@@ -94,8 +95,8 @@ def test_a_schema_beside_the_table(ward):
 @pytest.mark.parametrize("line, schema, message", [
     ("0,old,1,x,1,5", None, "row 41: the column 'age' should hold a number, but holds 'old'"),
     ("0,50,1,x,1,soon", None, "row 41: the column 'days' should hold a number"),
-    ("0,50,1,x,1,-5", None, "row 41 has the time -5"),
-    ("0,50,1,x,2,5", None, "the outcome has 3 values"), (",50,1,x,1,5", None, "row 41: the column 'mrn' is empty"),
+    ("0,50,1,x,1,-5", None, "row 41: the time is -5"),
+    ("0,50,1,x,2,5", None, "row 41: the outcome is '2'"), (",50,1,x,1,5", None, "row 41: the column 'mrn' is empty"),
     ("0,50,1,x,1,5", '[columns]\nage = "integer"', "no type 'integer'"),
     ("0,50,1,x,1,5", '[columns]\nagee = "number"', "Did you mean 'age'"),
     ("0,50,1,x,1,5", "outcome = died", "cannot be read as TOML"), ("0,inf,1,x,1,5", None, "row 41: the column 'age'")])
@@ -105,6 +106,36 @@ def test_bad_rows_and_schemas(ward, line, schema, message):
         ward.with_suffix(".toml").write_text(schema if "outcome" in schema else f'outcome = "died"\n{schema}')
     with pytest.raises(MedkitError, match=message):
         tables.load(ward)
+
+
+@pytest.mark.parametrize("no, yes", [("living", "dead"), (1, 2), ("no", "yes")])
+def test_survival_takes_no_outcome_but_0_and_1(tmp_path, no, yes):
+    frame = pd.DataFrame({"x": np.arange(30), "days": np.arange(30), "outcome": np.arange(30) % 2})
+    frame.assign(outcome=frame["outcome"].map({0: no, 1: yes})).to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(MedkitError, match="the outcome is .*; survival needs 1 .the event was seen. or 0"):
+        tables.load(tmp_path / "t.csv", time="days")
+    frame.astype({"outcome": bool}).to_csv(tmp_path / "t.csv", index=False)
+    table = tables.load(tmp_path / "t.csv", time="days")
+    assert all((table.y[p] == table.X[p]["x"] % 2).all() for p in table.y) and table.classes == ["False", "True"]
+
+
+def test_patients_are_text_and_rows_that_stand_twice_count_once(tmp_path):
+    names = [f"{'00' * (k % 2)}{k // 2}" for k in range(40)]
+    frame = pd.DataFrame({"who": names, "x": np.arange(40), "outcome": np.arange(40) // 2 % 2})
+    pd.concat([frame, frame.assign(who=" " + frame["who"] + " ")]).to_csv(tmp_path / "t.csv", index=False)
+    table = tables.load(tmp_path / "t.csv", patient="who")
+    assert sorted(w for part in table.patients.values() for w in part) == sorted(names)
+    assert table.notes == ["40 rows repeat another and were left out."]
+    pd.concat([frame[["x", "outcome"]]] * 2).to_csv(tmp_path / "t.csv", index=False)
+    table = tables.load(tmp_path / "t.csv")
+    assert not set(table.X["train"]["x"]) & set(table.X["test"]["x"]) and "40 rows" in table.notes[0]
+
+
+@pytest.mark.parametrize("n", [1, 3, 4])
+def test_a_split_leaves_no_part_empty(n):
+    with pytest.raises(MedkitError, match=f"at least 5 patients with the same outcome; of the {n} here none"):
+        by_patient(np.arange(n), np.zeros(n))
+    assert all(map(len, by_patient(np.arange(5), np.zeros(5)).values()))
 
 
 ENCOUNTERS = ("encounter_id,patient_nbr,race,discharge_disposition_id,admission_type_id,admission_source_id,"
