@@ -13,11 +13,12 @@ import pandas as pd
 
 from ..errors import MedkitError
 from ..files import read_toml
-from .tables import cells_filled, columns_there, numbers, read_frame, refuse
+from .tables import cells_filled, columns_there, numbers, once, read_frame, refuse
 
 STATIC = ["Age", "Gender", "Height", "Weight", "ICUType"]
 SUMMED = {"Urine"}  # volumes; of anything else several values in an hour are averaged
 SPEC = read_toml(Path(__file__).with_name("plausible.toml"))  # variable: unit, lowest and highest value of a living patient
+ANY = ("", float(np.finfo(np.float32).min), float(np.finfo(np.float32).max))  # of a variable that `SPEC` does not know
 # Variable, from, to, factor, shift: a value in the range is in another unit, or lacks its point.
 MENDS = [("pH", 660, 800, 0.01, 0), ("pH", 66, 80, 0.1, 0), ("Temp", 77, 111.2, 5 / 9, -160 / 9),
          ("FiO2", 20, 100, 0.01, 0), ("Height", 48, 84, 2.54, 0), ("Height", 1.2, 2.2, 100, 0),
@@ -25,7 +26,7 @@ MENDS = [("pH", 660, 800, 0.01, 0), ("pH", 66, 80, 0.1, 0), ("Temp", 77, 111.2, 
 
 
 def mended(rows):
-    """Mend units, and leave out values that no living patient has; a variable that `SPEC` does not know stays as it is.
+    """Mend units, and leave out values that no living patient has; of what `SPEC` does not know, those beyond float32.
 
     Parameters
     ----------
@@ -45,7 +46,7 @@ def mended(rows):
         if variable in name.cat.categories:
             at = (code == name.cat.categories.get_loc(variable)) & (value >= low) & (value <= high)
             value[at] = value[at] * factor + shift
-    bounds = np.array([SPEC.get(v, ("", -np.inf, np.inf))[1:] for v in name.cat.categories], float)
+    bounds = np.array([SPEC.get(v, ANY)[1:] for v in name.cat.categories], float).reshape(-1, 2)
     kept = (value >= bounds[code, 0]) & (value <= bounds[code, 1])
     impossible = name[~kept & (value != -1)].value_counts()
     return rows.assign(value=value)[kept], impossible[impossible > 0]
@@ -82,19 +83,20 @@ def read_long(path):
     Returns
     -------
     rows : DataFrame
-        Columns patient, hour, variable, value. A row that stands there twice counts once.
+        Columns patient (as text: 007 is not 7), hour, variable, value. What stands there twice counts once.
     outcomes : Series
         1 for each patient that died, 0 for others, by patient.
+    notes : list of str
     """
     table = found(path, "stays") if path.is_dir() else path
-    frame = read_frame(table)
+    frame = read_frame(table, "patient")
     columns_there(frame, ["patient", "time", "variable", "value"], table)
     cells_filled(frame, ["patient", "time", "variable"], table)
-    frame = frame.drop_duplicates().dropna(subset="value")
-    rows = pd.DataFrame({"patient": frame["patient"], "hour": hours_of(frame, table),
-                         "variable": frame["variable"].astype(str), "value": numbers(frame, "value", table)})
+    frame = frame.dropna(subset="value")
+    rows, notes = once(frame[["patient"]].assign(hour=hours_of(frame, table), variable=frame["variable"].astype(str),
+                                                 value=numbers(frame, "value", table)))
     beside = found(table.parent, "outcomes", needed=path.is_dir())
-    return rows[rows["variable"] != "died"], read_outcomes(beside) if beside else outcomes_within(rows, table)
+    return rows[rows["variable"] != "died"], read_outcomes(beside) if beside else outcomes_within(rows, table), notes
 
 
 def found(folder, stem, needed=True):
@@ -119,7 +121,7 @@ def hours_of(frame, path):
 
 def read_outcomes(path):
     """Read and check a table of outcomes."""
-    frame = read_frame(path)
+    frame = read_frame(path, "patient")
     columns_there(frame, ["patient", "died"], path)
     cells_filled(frame, ["patient", "died"], path)
     refuse(frame["patient"].duplicated(), path, lambda row: f"patient {frame['patient'][row]} stands there twice")

@@ -142,6 +142,9 @@ def groups_of(static):
 
 def challenge(hours, seed, sets, clean):
     """Load sets of the challenge; all sets have the same variables, in the same order."""
+    if hours > 48:
+        raise MedkitError(f"The stays of {CHALLENGE} last 48 hours; got hours={hours}.")
+    sets = "".join(dict.fromkeys(sets))
     for letter in sets or "-":
         if letter not in "abc":
             raise unknown(f"set of {CHALLENGE}", letter, "abc")
@@ -162,29 +165,41 @@ def challenge(hours, seed, sets, clean):
 
 def from_table(path, hours, seed, clean):
     """Load a user's long table."""
-    rows, died = read_long(path)
+    rows, died, notes = read_long(path)
     if not died.isin([0, 1]).all():
         raise MedkitError(f"{path}: 'died' should be 0 or 1; patient {died.index[~died.isin([0, 1])][0]} has "
                           f"{died[~died.isin([0, 1])].iloc[0]}.")
     lost = rows["patient"][~rows["patient"].isin(died.index)]
     if len(lost):
         raise MedkitError(f"{path}: patient {lost.iloc[0]} has measurements but no outcome.")
-    rows, notes = cleaned(rows, path) if clean else (rows, [])
+    rows, told = cleaned(rows, path) if clean else (rows, [])
     patients = died.index.to_numpy()
     variables = sorted((set(rows["variable"]) - set(STATIC)) | ({"Weight"} & set(rows["variable"])))
     if not variables:
         raise MedkitError(f"{path}: no variable has a value that can be used.")
     values = gridded(rows, patients, variables, hours)
     empty = int((~np.isfinite(values)).all(axis=(1, 2)).sum())
+    notes += told + beyond(rows, hours, path)
     notes += [f"{empty} of {len(patients):,} patients have no measurement in the first {hours} hours."] if empty else []
     return assembled(path.stem, variables, values, at_admission(rows, patients, hours), died.to_numpy(np.int64),
                      patients, seed, notes)
 
 
+def beyond(rows, hours, path):
+    """Note how many values lie after the last hour; where all series do, the unit of time is wrong."""
+    late, series = rows["hour"] >= hours, ~rows["variable"].isin(STATIC)
+    share = late[series].mean()
+    told = f"{late.sum():,} of {len(rows):,} values lie after the first {hours} hours and were left out." + (
+        " Are the times in minutes? They should be hours since admission." if share > 0.5 else "")
+    if share == 1:
+        raise MedkitError(f"{path}: {told}")
+    return [told] if late.any() else []
+
+
 def cleaned(rows, path):
     """Clean a user's rows; where most values of a variable are impossible, its unit is wrong."""
     kept, impossible = mended(rows)
-    share = impossible / rows["variable"].value_counts().reindex(impossible.index)
+    share = (impossible / rows["variable"].value_counts()).filter(SPEC)
     if len(share) and share.max() > 0.5:
         name = share.idxmax()
         unit, low, high = SPEC[name]

@@ -66,6 +66,9 @@ def test_sets_by_name_and_together_have_the_same_variables(sets):
     assert sorted(np.concatenate(list(both.parts.values()))) == list(range(40))
     with pytest.raises(MedkitError, match="no set of challenge-2012 'd'"):
         stays.load("challenge-2012", sets="d")
+    assert len(stays.load("challenge-2012", sets="aba").y) == 40, "each set once"
+    with pytest.raises(MedkitError, match="last 48 hours; got hours=100"):
+        stays.load("challenge-2012", hours=100)
 
 
 def test_what_is_odd_but_has_a_rule(sets):
@@ -109,7 +112,7 @@ def test_the_cache_is_used_and_mended(sets, monkeypatch):
     (lambda f: write_set(f, "a", {100: "soon,HR,70\n"}), "stay 100: 'soon,HR,70' should be"),
     (lambda f: write_set(f, "a", {100: "00:10,HR,70,1,2,3\n"}), "not time, variable, value"),
     (lambda f: (f / "Outcomes-a.txt").write_text("a,b\n1,2\n"), "not a table of outcomes"),
-    (lambda f: write_set(f, "a", usual(100, 1)), "at least 3 patients"),
+    (lambda f: write_set(f, "a", usual(100, 1)), "at least 5 patients"),
     (lambda f: write_set(f, "a", usual(100), dict.fromkeys(range(100, 120), 0)), "all 20 patients lived"),
     (lambda f: (f / "Outcomes-a.txt").open("a").write("\n999,1,1,1,1,0\n"), "stay 999 stands in one"),
 ])
@@ -177,6 +180,53 @@ def test_bad_tables(table, tmp_path, column, row, value, message):
     outcomes.to_csv(tmp_path / "outcomes.csv", index=False)
     with pytest.raises(MedkitError, match=message):
         stays.load(tmp_path)
+
+
+def save(folder, frame, outcomes):
+    """Write a folder of stays, and give it."""
+    frame.to_csv(folder / "stays.csv", index=False)
+    outcomes.to_csv(folder / "outcomes.csv", index=False)
+    return folder
+
+
+def test_patients_are_text(table, tmp_path):
+    names = ["A1", "007", "7", *map(str, range(100, 117))]
+    frame, outcomes = (t.assign(patient=[names[k] for k in t["patient"]]) for t in table)
+    frame.loc[frame["patient"] == "7", "value"] = 99
+    frame["patient"] = frame["patient"] + " "
+    data = stays.load(save(tmp_path, frame, outcomes))
+    assert list(data.patients) == names and data.values[1:3, 0, 0].tolist() == [80, 99]
+
+
+def test_what_stands_twice_counts_once(table, tmp_path):
+    frame, outcomes = table
+    frame = frame.replace("My lab", "Urine").assign(time=np.tile(["0:00", "0:30", "5:00"], 20))
+    again = frame.assign(time="0" + frame["time"])
+    rows = pd.concat([frame, again]).assign(row=np.arange(120))
+    data = stays.load(save(tmp_path, rows, outcomes))
+    assert (data.values[:, 5, data.variables.index("Urine")] == 1.5).all()
+    assert "60 rows repeat another and were left out." in data.notes
+
+
+def test_what_float32_cannot_hold_is_impossible(table, tmp_path):
+    frame, outcomes = (t.astype(object) for t in table)
+    frame.loc[2, "value"] = 1e39
+    data = stays.load(save(tmp_path, frame, outcomes))
+    assert np.isnan(data.values[0, 5]).all() and "Impossible values left out: 1 of My lab." in data.notes
+    frame.loc[frame["variable"] == "My lab", "value"] = 1e39
+    assert stays.load(save(tmp_path, frame, outcomes)).variables == ["HR"]
+
+
+def test_what_lies_after_the_last_hour_is_told(table, tmp_path):
+    frame, outcomes = table
+    folder = save(tmp_path, frame, outcomes)
+    note = "20 of 60 values lie after the first 4 hours and were left out."
+    assert note in stays.load(folder, hours=4).notes and not any("after" in n for n in stays.load(folder).notes)
+    late = frame.assign(time=frame["time"].where(frame["variable"] == "Age", 60 + frame["time"]))
+    with pytest.raises(MedkitError, match="40 of 60 values lie after the first 48 hours.*in minutes"):
+        stays.load(save(tmp_path, late, outcomes))
+    with pytest.raises(MedkitError, match="no variable has a value that can be used"):
+        stays.load(save(tmp_path, frame[:0], outcomes))
 
 
 def test_what_is_not_there(tmp_path):
