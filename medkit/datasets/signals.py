@@ -1,5 +1,10 @@
-"""One recording from a file: WFDB, EDF or CSV, checked, in physical units."""
+"""One recording from a file: WFDB, EDF or CSV, checked, in physical units.
 
+Voltages are in mV, those of EEG (told by the channels' names) in microvolt: a header's units say how to convert. Other
+units stay. A CSV file tells no units: its numbers stay as they are.
+"""
+
+import re
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -10,13 +15,16 @@ import pyedflib
 import wfdb
 
 from ..errors import MedkitError, explained
+from .tables import cells_filled, numbers, read_frame, refuse
 
 MISSING = 0.2  # a channel that lacks more than this share of its samples is refused
+MILLIVOLTS = {"nv": 1e-6, "uv": 1e-3, "\N{GREEK SMALL LETTER MU}v": 1e-3, "mv": 1, "v": 1e3}  # in a unit, case folded
+EEG = re.compile(r"EEG|(FP|AF|FC|FT|CP|TP|PO|[ACEFMOPT])(Z|\d+)\b", re.I)  # names of channels
 
 
 @dataclass(frozen=True)
 class Signal:
-    """One recording: `x` float32 (samples, channels) at `fs` Hz, its channels' names, what was mended."""
+    """One recording: `x` float32 (samples, channels) at `fs` Hz, its channels' names, what the reader should know."""
 
     x: np.ndarray
     fs: float
@@ -30,7 +38,8 @@ def read(path, fs=None, channels=None):
     Parameters
     ----------
     path : path
-        A WFDB record (with or without `.hea`), an EDF file, or a CSV file with one column a channel.
+        A WFDB record (with or without `.hea`), an EDF file, or a CSV file with one column a channel, and perhaps a
+        column `time` or `seconds` that grows by even steps.
     fs : float, optional
         Samples per second: needed for CSV. For the others it is checked against the header.
     channels : list of str, optional
@@ -45,7 +54,7 @@ def read(path, fs=None, channels=None):
     reader = {".edf": read_edf, ".csv": read_csv}.get(path.suffix.lower(), read_wfdb)
     with explained(f"{path} cannot be read", "It is damaged, cut short, or its header does not describe its data. Copy it "
                    "again from its source."):
-        x, found, names = reader(path, fs)
+        x, found, names, told = reader(path, fs)
     if fs and abs(found / fs - 1) > 0.01:
         raise MedkitError(f"{path}: the file says {found:g} samples per second, you say {fs:g}. Correct one.")
     absent = [c for c in channels or [] if c not in names]
@@ -54,7 +63,15 @@ def read(path, fs=None, channels=None):
     keep = [names.index(c) for c in channels] if channels else list(range(len(names)))
     names = [names[k] for k in keep]
     x, notes = mend(x[:, keep], names, path)
-    return Signal(x, float(found), names, notes)
+    return Signal(x, float(found), names, told + notes)
+
+
+def converted(x, fs, names, units, path):
+    """Bring voltages to mV, those of EEG to microvolt: x, fs, names, and a note on channels that have other units."""
+    scale = [MILLIVOLTS.get(unit.strip().casefold()) for unit in units]
+    x *= [1 if f is None else 1000 * f if EEG.match(n) else f for n, f in zip(names, scale)]
+    other = ", ".join(f"{n} ('{unit.strip()}')" for n, unit, f in zip(names, units, scale) if f is None)
+    return x, fs, names, [f"{path.name}: no voltages, and left in their units: {other}."] if other else []
 
 
 def read_wfdb(path, fs):
@@ -63,7 +80,7 @@ def read_wfdb(path, fs):
     if not stem.with_name(f"{stem.name}.hea").exists():
         raise MedkitError(f"There is no recording {path}. Known kinds: WFDB (.hea with .dat), EDF (.edf), CSV (.csv).")
     record = wfdb.rdrecord(str(stem), return_res=32)
-    return record.p_signal, record.fs, record.sig_name
+    return converted(record.p_signal, record.fs, record.sig_name, record.units, path)
 
 
 def read_edf(path, fs):
@@ -75,7 +92,11 @@ def read_edf(path, fs):
         rates = [file.getSampleFrequency(k) for k in range(file.signals_in_file)]
         rate = max(set(rates), key=rates.count)
         rows = [k for k, r in enumerate(rates) if r == rate]
-        return np.stack([file.readSignal(k) for k in rows], 1), rate, [file.getLabel(k).strip() for k in rows]
+        names = [file.getLabel(k).strip() for k in rows]
+        *found, notes = converted(np.stack([file.readSignal(k) for k in rows], 1), rate, names,
+                                  [file.getPhysicalDimension(k) for k in rows], path)
+        other = ", ".join(f"{file.getLabel(k).strip()} ({r:g} Hz)" for k, r in enumerate(rates) if r != rate)
+    return *found, notes + ([f"{path.name}: left out, of another sampling rate: {other}."] if other else [])
 
 
 def edf_bytes(path):
@@ -90,19 +111,30 @@ def edf_bytes(path):
 
 def read_csv(path, fs):
     """Read a CSV file; a column `time` or `seconds` tells the sampling rate."""
-    if not path.exists():
-        raise MedkitError(f"There is no file {path}.")
-    frame = pd.read_csv(path, encoding="utf-8-sig")
+    frame = read_frame(path)
+    if not isinstance(frame.index, pd.RangeIndex):
+        raise MedkitError(f"{path}: its rows have more cells than its header. Is a decimal comma the separator too?")
+    frame = frame.assign(**{c: numbers(frame, c, path) for c in frame.select_dtypes(exclude="number")})
     clock = next((c for c in frame if c.strip().lower() in ("time", "seconds", "time (s)")), None)
-    text = next((c for c in frame if frame[c].dtype == object), None)
-    if text is not None:
-        raise MedkitError(f"{path}: the column '{text}' holds something that is not a number.")
     if clock is not None and len(frame) > 1:
-        fs = 1 / float(np.median(np.diff(frame.pop(clock))))
+        fs = rate_of(frame.pop(clock), path)
     if not fs or not np.isfinite(fs) or fs <= 0:
         raise MedkitError(f"{path}: tell how many samples per second it has (fs=...), "
                           "or add a column 'time' in seconds.")
-    return frame.to_numpy(float), fs, [str(c) for c in frame]
+    return frame.to_numpy(float), fs, [str(c) for c in frame], []
+
+
+def rate_of(clock, path):
+    """Give the samples per second of a clock in seconds, which must grow by even steps (its digits may be rounded)."""
+    cells_filled(clock.to_frame(), [clock.name], path)
+    mean, step = (clock.iloc[-1] - clock.iloc[0]) / (len(clock) - 1), clock.diff()
+    uneven = ~((step > 0) & ((step - mean).abs() <= 0.75 * mean)) & step.notna()
+    refuse(uneven, path, lambda row: f"the time goes from {clock[row - 1]} to {clock[row]}, but should grow by even "
+           "steps. Sort the rows, put empty ones where samples were lost, write all digits; or give fs instead")
+    if mean >= 1:
+        raise MedkitError(f"{path}: by the column '{clock.name}' a sample lasts {mean:g} seconds. If it is in "
+                          "milliseconds, divide it by 1,000; or leave it out and give fs.")
+    return float(1 / mean)
 
 
 def mend(x, names, where):
