@@ -28,6 +28,7 @@ AAMI = {symbol: c for c, symbols in enumerate(("NLRBejn", "AaJS", "VEr", "F", "/
 DS1 = "101 106 108 109 112 114 115 116 118 119 122 124 201 203 205 207 208 209 215 220 223 230".split()
 DS2 = "100 103 105 111 113 117 121 123 200 202 210 212 213 214 219 221 222 228 231 232 233 234".split()
 VALID = "114 118 124 205 207".split()  # of DS1: each class is there, N, S and V in more than one patient
+PACED = {"102": "train", "107": "train", "104": "test", "217": "test"}  # "mitdb-all": our choice, no protocol has them
 RR = ("previous", "next", "local mean", "record mean")
 FS, BEFORE, AFTER, VERSION = 120, 42, 66, 1  # windows of 0.35 s before and 0.55 s after the R peak
 SIMULATED = {"virtual-hospital": "those of 6,000 with most ectopic beats", "virtual-clinic": "sent for ectopic beats"}
@@ -63,31 +64,33 @@ def beats(source="virtual-hospital", seed=0):
     Parameters
     ----------
     source : str or path
-        "virtual-hospital" or "virtual-clinic" (simulated; the second has more ectopic beats), "mitdb", or a folder of
-        WFDB records with annotations (.atr).
+        "virtual-hospital" or "virtual-clinic" (simulated; the second has more ectopic beats), "mitdb" (the
+        44 records of the AAMI protocol), "mitdb-all" (48: with the paced ones), or a folder of WFDB records with
+        annotations (.atr).
     seed : int
         For the hospital: which patients. For a folder: which split.
     """
     if source in SIMULATED:
         return from_hospital(source, seed)
-    if source == "mitdb":
-        return from_mitdb()
+    if source in ("mitdb", "mitdb-all"):
+        return from_mitdb(PACED if source == "mitdb-all" else {})
     if Path(source).expanduser().is_dir():
         return from_folder(Path(source).expanduser(), seed)
-    raise unknown("set of beats or folder", source, [*SIMULATED, "mitdb"])
+    raise unknown("set of beats or folder", source, [*SIMULATED, "mitdb", "mitdb-all"])
 
 
-def from_mitdb():
-    """Cut all beats of the MIT-BIH Arrhythmia Database (Moody & Mark, 2001), paced records left out."""
-    names = sorted(DS1 + DS2)
+def from_mitdb(paced):
+    """Cut all beats of the MIT-BIH Arrhythmia Database (Moody & Mark, 2001), of `paced` records {name: part} too."""
+    names = sorted([*DS1, *DS2, *paced])
     files = {n: [fetch.path("mitdb", f"{n}.{kind}") for kind in ("hea", "dat", "atr")] for n in names}
     key = [VERSION, FS, BEFORE, AFTER, {f.name: fetch.used[f"mitdb/{f.name}"] for n in names for f in files[n]}]
     made = cached("mitdb-beats", key, lambda: cut_all({n: files[n][0] for n in names}))
-    part = {**dict.fromkeys(DS1, "train"), **dict.fromkeys(VALID, "valid"), **dict.fromkeys(DS2, "test")}
+    part = {**dict.fromkeys(DS1, "train"), **dict.fromkeys(VALID, "valid"), **dict.fromkeys(DS2, "test"), **paced}
     whose = np.array([part[r] for r in made["record"]])
     patients = np.where(made["record"] == "202", "201", made["record"])
     notes = [*catalog.card("mitdb").pitfalls, "The second lead is V1 in most records; V2, V4 or V5 in a few.",
-             "Validation patients, inside DS1: records " + ", ".join(VALID) + "."]
+             "Validation patients, inside DS1: records " + ", ".join(VALID) + ".",
+             *[f"Paced record {name} is here too, in the part '{where}'." for name, where in paced.items()]]
     return Beats("MIT-BIH", FS, ["MLII", "V1"], CLASSES, patients=patients, notes=notes + list(made.pop("notes")),
                  parts={p: np.flatnonzero(whose == p) for p in ("train", "valid", "test")}, **made)
 
@@ -95,8 +98,8 @@ def from_mitdb():
 def from_folder(folder, seed):
     """Cut the beats of a user's own WFDB records; each record counts as a patient."""
     paths = {p.stem: p for p in sorted(folder.glob("*.hea"))}
-    if len(paths) < 3:
-        raise MedkitError(f"{folder} has {len(paths)} WFDB records (.hea): a split by patient needs at least 3.")
+    if not paths:
+        raise MedkitError(f"{folder} has no WFDB records (.hea).")
     leads = signals.read(next(iter(paths.values()))).channels
     made = cut_all(paths, leads)
     notes = list(made.pop("notes")) + ["Each record counts as a patient of its own."]
@@ -153,7 +156,7 @@ def cut(name, x, at, y, notes=()):
     rr = np.column_stack([before, after, near, np.full(len(at), gap.mean())]).astype(np.float32)
     whole = (at >= BEFORE) & (at < len(x) - AFTER)  # a beat at either end has no whole window
     windows = x[at[whole, None] + np.arange(-BEFORE, AFTER)]
-    return {"record": np.full(whole.sum(), name, dtype="U16"), "at": at[whole], "y": y[whole], "windows": windows,
+    return {"record": np.full(whole.sum(), name), "at": at[whole], "y": y[whole], "windows": windows,
             "rr": rr[whole], "notes": list(notes)}
 
 

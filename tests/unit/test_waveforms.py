@@ -1,11 +1,14 @@
 """Beats and recordings: from WFDB, EDF and CSV files, with everything that a file can have wrong."""
 
+import dataclasses
+
 import numpy as np
+import pandas as pd
 import pyedflib
 import pytest
 import wfdb
 
-from medkit import fetch
+from medkit import catalog, fetch
 from medkit.datasets import cache, recordings, signals, waveforms
 from medkit.errors import MedkitError
 
@@ -32,8 +35,8 @@ def save(folder, name, x, at=None, symbols=None, leads=("MLII", "V1"), fs=FS):
 
 @pytest.fixture
 def ward(tmp_path):
-    """A folder of four annotated records."""
-    for k in range(4):
+    """A folder of five annotated records."""
+    for k in range(5):
         x, at = heart(seed=k)
         save(tmp_path / "ward", f"p{k}", x, at, ["V" if i % 9 == 4 else "N" for i in range(len(at))])
     return tmp_path / "ward"
@@ -47,7 +50,16 @@ def test_a_folder_of_records_becomes_beats_in_true_order(ward):
         assert (np.diff(data.at[data.record == record]) > 0).all()
     assert data.rr == pytest.approx(0.8, abs=0.01) and set(data.y) == {0, 2}
     held = [set(data.patients[rows]) for rows in data.parts.values()]
-    assert not held[0] & held[2] and not held[0] & held[1] and sum(map(len, held)) == 4
+    assert not held[0] & held[2] and not held[0] & held[1] and sum(map(len, held)) == 5
+    for k in range(5):
+        for file in sorted(ward.glob(f"p{k}.*")):
+            (ward / f"a_long_name_for_{file.name}").write_bytes(file.read_bytes().replace(b"p", b"a_long_name_for_p")
+                                                                if file.suffix == ".hea" else file.read_bytes())
+            file.unlink()
+    assert len(set(waveforms.beats(ward).patients)) == 5
+    (ward / "a_long_name_for_p0.hea").unlink()
+    with pytest.raises(MedkitError, match="at least 5 patients"):
+        waveforms.beats(ward)
 
 
 def test_leads_are_swapped_back(ward):
@@ -122,13 +134,33 @@ def test_what_was_mended_is_told(tmp_path):
     assert "V1' is clipped" in notes[2]
 
 
-def write_edf(path, seconds=40, fs=100):
-    """Write an EDF file of two channels."""
-    with pyedflib.EdfWriter(str(path), 2) as file:
-        file.setSignalHeaders([{"label": f"EEG {c}", "dimension": "uV", "sample_frequency": fs, "physical_max": 200,
+def write_edf(path, seconds=40, fs=100, channels=(("EEG O1", "uV", 1), ("EEG O2", "uV", 1))):
+    """Write an EDF file of channels (name, unit, how many times `fs`)."""
+    with pyedflib.EdfWriter(str(path), len(channels)) as file:
+        file.setSignalHeaders([{"label": c, "dimension": unit, "sample_frequency": fs * times, "physical_max": 200,
                                 "physical_min": -200, "digital_max": 32767, "digital_min": -32768}
-                               for c in ("O1", "O2")])
-        file.writeSamples(list(20 * np.random.default_rng(0).standard_normal((2, seconds * fs))))
+                               for c, unit, times in channels])
+        rng = np.random.default_rng(0)
+        file.writeSamples([20 * rng.standard_normal(seconds * fs * times) for _, _, times in channels])
+
+
+def test_voltages_are_brought_to_mv_and_eeg_to_microvolt(ward, tmp_path):
+    x = heart()[0]
+    wfdb.wrsamp("u", FS, ["uV", "V", "mmHg"], ["MLII", "V1", "ABP"], fmt=["32"] * 3, write_dir=str(ward),
+                p_signal=np.column_stack([1000 * x[:, 0], x[:, 1] / 1000, 100 + x[:, 0]]))
+    found = signals.read(ward / "u")
+    assert np.allclose(found.x[:, :2], x, atol=1e-3) and found.x[:, 2].mean() > 99
+    assert found.notes == ["u: no voltages, and left in their units: ABP ('mmHg')."]
+    write_edf(tmp_path / "a.edf", channels=[("EEG O1", "uV", 1), ("Fp1-F7", "mV", 1), ("ECG", "uV", 1), ("O2", "%", 1)])
+    found = signals.read(tmp_path / "a.edf")
+    assert found.x.std(axis=0) == pytest.approx([20, 20_000, 0.02, 20], rel=0.1) and "O2 ('%')" in found.notes[0]
+
+
+def test_channels_of_another_rate_are_named(tmp_path):
+    write_edf(tmp_path / "a.edf", channels=[("EEG O1", "uV", 1), ("EEG O2", "uV", 1), ("Resp", "uV", 2)])
+    found = signals.read(tmp_path / "a.edf")
+    assert found.channels == ["EEG O1", "EEG O2"]
+    assert found.notes == ["a.edf: left out, of another sampling rate: Resp (200 Hz)."]
 
 
 def test_edf_is_read_and_one_cut_short_is_refused(tmp_path):
@@ -154,10 +186,55 @@ def test_csv_needs_a_sampling_rate_or_a_clock(tmp_path):
     with pytest.raises(MedkitError, match="you say 360"):
         signals.read(path, fs=360)
     path.write_text("I,II\n1,2\n2,x\n")
-    with pytest.raises(MedkitError, match="column 'II' holds something that is not a number"):
+    with pytest.raises(MedkitError, match="row 2: the column 'II' should hold a number, but holds 'x'"):
         signals.read(path, fs=FS)
     with pytest.raises(MedkitError, match="There is no file"):
         signals.read(tmp_path / "b.csv", fs=FS)
+
+
+@pytest.mark.parametrize("how", [{"sep": ";", "decimal": ","}, {"sep": "\t"}, {"encoding": "utf-16"},
+                                 {"encoding": "cp1252"}])
+def test_a_csv_of_any_dialect(tmp_path, how):
+    x = heart(10)[0]
+    frame = pd.DataFrame({"time": np.round(np.arange(len(x)) / FS, 3), "Größe": x[:, 0], "II": x[:, 1]})
+    frame.to_csv(tmp_path / "a.csv", index=False, **how)
+    found = signals.read(tmp_path / "a.csv")
+    assert found.channels == ["Größe", "II"] and np.allclose(found.x, x) and found.fs == pytest.approx(FS, rel=1e-3)
+
+
+@pytest.mark.parametrize("spoil, message", [
+    (lambda t: np.random.default_rng(0).permutation(t), "the time goes from .* should grow by even steps"),
+    (lambda t: t + 5 * (t > 3), "row 542: the time goes from 3.0 to 8.00.*1 such rows"),
+    (lambda t: 0 * t, "row 2: the time goes from 0.0 to 0.0"),
+    (lambda t: 1000 * t, "a sample lasts 5.55.* milliseconds"),
+    (lambda t: np.where(t == 3, np.nan, t), "row 541: the column 'time' is empty")])
+def test_a_clock_that_cannot_be_right(tmp_path, spoil, message):
+    t = np.arange(1800) / FS
+    pd.DataFrame({"time": spoil(t), "I": heart(10)[0][:, 0]}).to_csv(tmp_path / "a.csv", index=False)
+    with pytest.raises(MedkitError, match=message):
+        signals.read(tmp_path / "a.csv")
+
+
+def test_a_decimal_comma_that_separates_too(tmp_path):
+    (tmp_path / "a.csv").write_text("I\n" + "".join(f"0,{k}\n" for k in range(20)))
+    with pytest.raises(MedkitError, match="more cells than its header"):
+        signals.read(tmp_path / "a.csv", fs=FS)
+
+
+def test_mitdb_comes_with_or_without_its_paced_records(tmp_path, monkeypatch):
+    """By the AAMI protocol 44 records; all 48 by another name."""
+    monkeypatch.setenv("MEDKIT_DATA", str(tmp_path))
+    for k, name in enumerate([*waveforms.DS1, *waveforms.DS2, *waveforms.PACED]):
+        x, at = heart(5, seed=k)
+        save(tmp_path / "mitdb", name, x, at, "N/N" + "N" * (len(at) - 3))
+    files = {f.name: "" for f in (tmp_path / "mitdb").iterdir()}
+    card = dataclasses.replace(catalog.card("mitdb"), files=files, manifest="")
+    monkeypatch.setattr(catalog, "cards", lambda: {"mitdb": card})
+    some, whole = waveforms.beats("mitdb"), waveforms.beats("mitdb-all")
+    assert len(set(some.record)) == 44 and len(set(whole.record)) == 48 and not set(waveforms.PACED) & set(some.record)
+    assert set(whole.record[whole.parts["test"]]) == {*waveforms.DS2, "104", "217"}
+    assert any("Paced record 102" in note for note in whole.notes)
+    assert sum(map(len, whole.parts.values())) == len(whole.y)
 
 
 def test_a_users_recordings_are_cut_and_split_by_patient(tmp_path):
