@@ -137,7 +137,7 @@ def coded(outcomes, path):
     """Give the distinct values of an outcome in order (of text where they cannot be compared), and the code of each row."""
     classes = list(outcomes.unique())
     if len(classes) < 2:
-        raise MedkitError(f"{path}: '{outcomes.name}' has one value only ({[*classes, 'none'][0]}): nothing to tell apart.")
+        raise MedkitError(f"{path}: '{outcomes.name}' has one value only ({[*classes, 'none'][0]}); two are needed.")
     try:
         classes = sorted(classes)
     except TypeError:
