@@ -401,26 +401,25 @@ for name, label in {"L1 penalty": "noise_kept_l1", "stability selection": "noise
     record(label, by_chance / max(kept_all, 1), unit="share of the features kept")
 
 # %% [markdown]
-# And what does the model lose, or gain, by it? It learns from all columns, those of chance included, and from those
-# that each way kept; we compare the two on validation patients, whom no way has seen.
+# And what does the model lose, or gain, by it? The columns of pure chance now stay out. The model learns from all
+# features, and from those that each way kept. We compare the two on validation patients, whom no way has seen.
 
 # %%
-chance_there = np.random.default_rng([seed, 1]).standard_normal((len(valid), 200))
-wide = {"train": np.hstack([F, chance]), "valid": np.hstack([features.transform(raw[valid]), chance_there])}
+F_valid = features.transform(raw[valid])
 
 
-def by_columns(columns):
-    """Predict the risk of validation patients from some columns; without any, all have the same risk."""
-    if not columns.any():
+def by_features(some):
+    """Predict the risk of validation patients from some features; without any, all have the same risk."""
+    if not some.any():
         return np.full(len(valid), y[train].mean())
-    return model().fit(wide["train"][:, columns], y[train]).predict_proba(wide["valid"][:, columns])[:, 1]
+    return model().fit(F[:, some], y[train]).predict_proba(F_valid[:, some])[:, 1]
 
 
 # %%
-of_all = by_columns(np.ones(wide["train"].shape[1], bool))
-chosen = {name: evaluate.compare(evaluate.auroc, y[valid], by_columns(k), of_all, seed=seed)
+of_all = by_features(np.ones(F.shape[1], bool))
+chosen = {name: evaluate.compare(evaluate.auroc, y[valid], by_features(k[:F.shape[1]]), of_all, seed=seed)
           for name, k in kept.items()}
-plots.estimates(chosen, "gain in AUROC over all columns (paired)", f"Selecting, on validation patients: {source}",
+plots.estimates(chosen, "gain in AUROC over all features (paired)", f"Selecting, on validation patients: {source}",
                 reference=0)
 for name, label in {"mutual information, best 40": "gain_mutual_information",
                     "stability selection": "gain_stability"}.items():
@@ -428,9 +427,9 @@ for name, label in {"mutual information, best 40": "gain_mutual_information",
 
 # %%
 better, worse = ([n for n, e in chosen.items() if test(e)] for test in (lambda e: e.low > 0, lambda e: e.high < 0))
-say(f"Better than all columns, beyond chance: **{', '.join(better) or 'none'}**. Worse: "
-    f"**{', '.join(worse) or 'none'}**. They kept {', '.join(str(k.sum()) for k in kept.values())} of "
-    f"{wide['train'].shape[1]} columns.")
+few = "; ".join(f"{k[:F.shape[1]].sum()} by {name}" for name, k in kept.items())
+say(f"Better than all {F.shape[1]} features, beyond chance: **{', '.join(better) or 'none'}**. Worse: "
+    f"**{', '.join(worse) or 'none'}**. Kept: {few}.")
 
 # %% [markdown]
 # ## Leakage, done wrong on purpose

@@ -73,7 +73,7 @@ if test_on not in ("cv", "b", "c"):
 if test_on != "cv" and dataset != "challenge-2012":
     raise MedkitError(f"test_on={test_on} is a set of challenge-2012, but the data are {dataset}. Leave test_on out.")
 
-
+# %%
 def known_after(hours):
     """Load the stays as they were known after some hours, and say which of them are for testing alone."""
     data = stays.load(dataset, hours=hours, seed=seed)
@@ -607,12 +607,16 @@ early = [h for h in (6, 12, 24, 48) if h <= data.values.shape[1]] or [data.value
 
 
 def cut_short(h):
-    """Give the stays as they were known after h hours; of simulated patients all is known at admission."""
-    return replace(data, values=data.values[:, :h]) if data.truth is not None else known_after(h)[0]
+    """Give the stays as they were known after h hours; of simulated patients, static is what admission knows."""
+    if data.truth is not None or h == horizon_hours:
+        return replace(data, values=data.values[:, :h])
+    return known_after(h)[0]
 
 
 def risks_after(h):
     """Train boosting and the net on the first h hours; give the risks of test stays."""
+    if h == horizon_hours and starts == 1:  # trained already
+        return {name: np.concatenate([risks[k, name][1] for k in range(len(splits))]) for name in ("boosting", net)}
     part = cut_short(h)
     rows_of, series = hand_features(part.values, part.static).to_numpy(), grids(part)
     trained = {"boosting": partial(boosting, table=rows_of), net: partial(MODELS[net], grid=series)}
