@@ -1,0 +1,118 @@
+"""Lessons 2 and 6 on a user's own small tables: they work, or say in one message why they cannot."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from medkit import evaluate, lessons, plots
+from medkit.errors import MedkitError
+
+
+def function(number, name):
+    """Give the source of a function of a lesson."""
+    text = "\n\n\n".join(c.source for c in lessons.read(lessons.find(str(number))).cells if c.cell_type == "code")
+    return re.search(rf"(?ms)^def {name}\(.*?(?=\n\n\n|\n\S)", text).group()
+
+
+def walk(number, start="", stop="", given=None, **parameters):
+    """Run the cells of a lesson's report from the one with `start` to before the one with `stop`, as a user would."""
+    space, on, over = {}, not start, False
+    for cell in lessons.compose(lessons.find(str(number)), "report").cells:
+        on, over = on or start in cell.source, over or bool(stop) and stop in cell.source
+        tags = cell.metadata.get("tags", [])
+        if cell.cell_type != "code" or "provenance" in tags or not (on and not over or "context" in tags):
+            continue
+        exec(compile(cell.source, f"lesson {number}", "exec"), space)
+        if "parameters" in tags:
+            space.update(parameters, **(given or {}))
+        plots.plt.close("all")
+    return space
+
+
+@pytest.fixture
+def ward(tmp_path):
+    """Write a long table of 60 patients, 15 of whom die, with five variables."""
+    rng = np.random.default_rng(0)
+    usual = {"HR": (85, 15), "Temp": (37, 0.6), "Creatinine": (1.2, 0.4), "Na": (139, 4), "Glucose": (130, 30)}
+    rows = [(patient, hour, name, np.round(rng.normal(mean + (patient < 15) * spread, spread), 2))
+            for patient in range(60) for name, (mean, spread) in usual.items()
+            for hour in np.sort(rng.choice(48, 8, replace=False))]
+    rows += [(patient, 0, "Age", rng.integers(30, 90)) for patient in range(60)]
+    rows += [(patient, 0, "died", int(patient < 15)) for patient in range(60)]
+    pd.DataFrame(rows, columns=["patient", "time", "variable", "value"]).to_csv(tmp_path / "ward.csv", index=False)
+    return tmp_path / "ward.csv"
+
+
+def test_lesson_2_on_few_patients(ward):
+    space = walk(2, stop="## Images", dataset=str(ward))
+    assert space["sizes"] == [16] and np.isfinite(space["prices"][0].value)
+
+
+@pytest.mark.parametrize("hours", [2, 48])
+def test_lesson_6_on_few_patients(ward, hours):
+    space = walk(6, stop="## Who comes back", dataset=str(ward), horizon_hours=hours)
+    assert len(space["often"]) == 1 and list(space["after"]) == ([6, 12, 24, 48] if hours == 48 else [2])
+
+
+def test_what_is_written_down_later_is_not_known_early(ward):
+    rows = pd.read_csv(ward)
+    late = pd.DataFrame({"patient": range(60), "time": 30, "variable": "Weight", "value": 80})
+    pd.concat([rows, late]).to_csv(ward, index=False)
+    space = walk(6, stop="Most cells are empty", dataset=str(ward))
+    exec(function(6, "cut_short"), space)
+    known = {h: space["cut_short"](h).static["Weight"].notna().mean() for h in (24, 31, 48)}
+    assert known == {24: 0, 31: 1, 48: 1}
+
+
+def test_where_no_alarm_is_right_there_is_no_number():
+    space = {"np": np, "evaluate": evaluate}
+    exec(function(6, "alarms_per_true"), space)
+    alarms, y, margin = space["alarms_per_true"], np.array([1, 0, 0]), np.array([-1.0, 1, -1])
+    assert np.isnan(alarms(y, margin)) and np.isnan(alarms(y, margin - 5)) and alarms(1 - y, margin) == 1
+    assert np.array_equal(alarms(y, -margin, np.array([[1, 0, 1], [0, 0, 1]])), [2, np.nan], equal_nan=True)
+
+
+@pytest.mark.parametrize("test_on, message", [("a", "Known: cv, b, c"), ("b", "Leave test_on out")])
+def test_a_test_set_that_cannot_be_is_refused(test_on, message):
+    with pytest.raises(MedkitError, match=message):
+        walk(6, stop="Most cells are empty", test_on=test_on)
+
+
+def test_lesson_2_says_when_too_few_died(ward):
+    rows = pd.read_csv(ward)
+    rows.loc[(rows["variable"] == "died") & (rows["patient"] > 7), "value"] = 0
+    rows.to_csv(ward, index=False)
+    with pytest.raises(MedkitError, match="need at least 10"):
+        walk(2, stop="## Clean", dataset=str(ward))
+
+
+@pytest.fixture
+def stays_table(tmp_path):
+    """Write tables with a row per stay; some columns are numbers, some are words."""
+    rng = np.random.default_rng(0)
+    y = np.arange(400) % 4 == 0
+    columns = {"age": rng.integers(20, 90, 400) + 5 * y, "drugs": rng.poisson(4, 400),
+               "ward": rng.choice(["a", "b", "c"], 400), "insurer": rng.choice(["x", "y"], 400)}
+
+    def write(names, outcome=y.astype(int)):
+        path = tmp_path / "returns.csv"
+        pd.DataFrame({name: columns[name] for name in names} | {"outcome": outcome}).to_csv(path, index=False)
+        return str(path)
+    return write
+
+
+def readmission(path):
+    return walk(6, "## Who comes back", "## When, and not only whether", {"verdict": str}, encounters=path)
+
+
+@pytest.mark.parametrize("names", [("age", "drugs"), ("ward", "insurer"), ("age", "ward")])
+def test_readmission_with_numbers_or_words_alone(stays_table, names):
+    found = readmission(stays_table(names))["readmission"]
+    assert len(found) == 5 and all(np.isfinite(e.value) for e in found.values())
+
+
+def test_readmission_asks_a_question_with_two_answers(stays_table):
+    with pytest.raises(MedkitError, match="3 values.*needs two"):
+        readmission(stays_table(("age", "ward"), np.arange(400) % 3))
