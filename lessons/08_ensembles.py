@@ -145,7 +145,7 @@ def build(kind):
 def batches(seed):
     """Deal the training images into batches; the seed sets their order, and how images are changed in long training."""
     unread = X["valid"][:64], y["valid"][:64]  # a loss on validation patients after each epoch: we read none
-    change = Augment(seed=seed) if effort == "full" else None  # in a short one, changes only slow learning down
+    change = Augment(seed=seed) if effort == "full" else None  # the short demo shows the images as they are
     return training.array_loaders((X["train"], y["train"]), unread, 64, augment=change, seed=seed)
 
 
@@ -193,14 +193,25 @@ say(f"On {len(y['test']):,} test patients of {data.name}: the best single networ
 # ## Five ways to combine
 #
 # **Majority vote.** Each member names a class, the class with most votes wins. A tie goes to the class with the higher
-# mean probability. A vote throws the members' doubt away: five members leave six possible scores.
+# mean probability. A vote throws the members' doubt away: with two classes, five members leave six possible scores.
 #
-# **Average** of probabilities, or of logits (the geometric mean: one member's firm "no" weighs more).
+# **Average** of probabilities, or of *logits*, which are the network's answers before they are made to add up to 1.
+# (That is the geometric mean of the probabilities: one member's firm "no" weighs more.)
 #
-# **Bayesian model averaging** weighs each member by how probable it makes the validation data: the weight is
-# proportional to $\exp(\sum_i \log p_k(y_i))$. It asks which *one* member is the truth.
+# **Bayesian model averaging** (BMA) weighs each member by how probable it makes the data. It asks which *one* member
+# is the truth.
 #
 # **Stacking** learns the mix, here by a logistic regression on the members' log-probabilities, on validation patients.
+#
+# ### Bayesian weights, and what ours leave out
+#
+# The true weight is the *marginal* likelihood: the probability of the training data, averaged over all the weights that
+# such a network might have had before training (Hoeting et al., 1999). For a network nobody can compute that average.
+# And the likelihood at the trained weights alone would favour the member that overfits most.
+#
+# So ours is an approximation: the likelihood of *validation* data, at the trained weights. With equal prior trust in
+# each member its weight is proportional to $\exp(\sum_i \log p_k(y_i))$. *Tempered* takes the n-th root of the
+# likelihood of n patients. NLL is the mean negative log-likelihood, in nats (the unit of natural logarithms).
 
 # %%
 nll = ensemble.nll
@@ -248,7 +259,8 @@ valid = {"best single": M["valid"][best], "vote (share of votes)": ensemble.vote
 # - **SWA**: the mean of the weights along the last stretch of training: one network again. **SWAG**: a normal
 #   distribution around that mean, from which networks are drawn.
 #
-# And the honest rival: **the same budget**, one network of the best build trained as long as all five together.
+# And a rival of the same cost: **the same budget**, one network of the best build trained for as many epochs as all
+# five together. Like the five it goes on to its last epoch: no validation patients stop it.
 #
 # Networks of one build need not be trained one by one. Put them *side by side*: five convolutions become one in five
 # groups, and one pass trains five networks on the same batches. They share the loading and the steps of the optimiser,
@@ -300,8 +312,8 @@ valid |= ask("valid")
 #
 # Each way is judged on the same test patients. **NLL** (negative log-likelihood), **Brier score** (squared error of the
 # probability) and **ECE** (mean gap between risk and rate) ask whether a risk can be taken at its word. Each prediction
-# is also *cooled*: its logits are divided by one number, the temperature, found on validation patients. Without that,
-# an ensemble would get praise for what one number can mend.
+# is also *cooled*: its logits are divided by one number, the temperature, found on validation patients. A temperature
+# above 1 says that the prediction was too sure. Without that, an ensemble may get praise for what one number can mend.
 
 # %%
 macro_ece, macro_brier = evaluate.macro(evaluate.ece), evaluate.macro(evaluate.brier)
@@ -332,9 +344,22 @@ plots.estimates(gains_accuracy, "gain in test accuracy (paired, 95 %)", f"Agains
                 reference=0)
 
 # %% [markdown]
-# One row deserves a second look: *the same budget*. Where members stop while they still learn, a network that goes on
-# can gain as much as their average, or more. `effort=full` trains every member longer, and asks again.
-#
+# One row deserves a second look: *the same budget*. A network that goes on may go on to learn, or it may learn its
+# training patients by heart. The second makes it too sure: look at its NLL and its temperature.
+
+# %%
+rival = "same budget (one net)"
+excess = evaluate.compare(nll, y["test"], combined[rival], single, who["test"])
+too_sure = excess.low > 0 and temperatures[rival] > max(1, temperatures["best single"])
+cure = ("`effort=full` changes the images in training, against learning by heart: see what it says there." if
+        effort == "demo" else "Changed images in training did not prevent it.")
+say(f"One network of the same budget: AUROC {board.loc[rival, 'AUROC']:.3f}; NLL {board.loc[rival, 'NLL']:.3f}, less "
+    f"that of the best single {excess}; temperature {temperatures[rival]:.1f}. "
+    + ("It is **too sure**: going on overfitted it. Stopped where validation patients were served best, or with other "
+       f"settings, it might be a stronger rival; so to beat it proves little. {cure}" if too_sure else
+       "NLL and temperature together show **no** sign that going on made it too sure."))
+
+# %% [markdown]
 # The vote decides by the rule of ties, so its accuracy is that of `ensemble.vote`, which gives a class and no
 # probability.
 
@@ -488,7 +513,8 @@ abroad.drop(columns=["gain", "gain over same budget"]).astype(float).round(3)
 # ### May the network refuse?
 #
 # A diagnosis can be refused when the answer is doubtful, and left to a doctor. What error is left among those who are
-# answered? Doubt is one less the highest probability, or the disagreement of members (*mutual information*).
+# answered? Doubt is one less the highest probability, or the disagreement of members (*mutual information*: how much
+# more doubtful the average is than its members are one by one).
 
 # %%
 def refusal(room):
@@ -773,25 +799,29 @@ def refuse(doubt, share):
 # <details><summary>What does a majority vote throw away?</summary>Each member's doubt. It leaves few distinct scores, so it
 # ranks patients poorly.</details>
 # <details><summary>When does averaging gain nothing?</summary>When the members make the same errors.</details>
-# <details><summary>Why compare with a cooled single network?</summary>One number, fitted on validation patients, mends much
-# of the calibration that an ensemble is praised for.</details>
+# <details><summary>Why compare with a cooled single network?</summary>One number, fitted on validation patients, may mend
+# the calibration of one network; what it mends is no merit of averaging.</details>
 # <details><summary>Why is the stack fitted on validation and not on training patients?</summary>On training patients the member
 # that overfits most looks best.</details>
 
 # %% [markdown]
 # ## Take away
 #
-# - Vote, average, Bayesian weights, stack: what has to be fitted is fitted on validation data, and the plain average is
-#   hard to beat.
+# - Vote, average, Bayesian weights, stack: what has to be fitted is fitted on validation data. The plain average has
+#   nothing to fit.
 # - Measure the gain in pairs, against the best single network chosen on validation and against one of the same cost.
 #   Ask for NLL and calibration, after cooling both.
 # - A doubtful answer can be refused. Measure which doubt serves: the disagreement of members need not beat plain lack
 #   of confidence, for members who learned from the same patients can be wrong together.
 
 # %%
+gained = [room for room, e in abroad["gain"].items() if e.low > 0]
 say(f"Here, on {data.name}: gain in AUROC {gains['average']}: **{verdict(gains['average'])}**; over the same budget "
-    f"{same_budget}: **{verdict(same_budget)}**; NLL ratio {nll_ratio}; elsewhere ({shift_room}) {shift_gain}: "
-    f"**{verdict(shift_gain)}**.")
+    f"{same_budget}: **{verdict(same_budget)}**" + (" (a rival that was too sure)" if too_sure else "")
+    + f"; NLL ratio {nll_ratio}; elsewhere ({shift_room}) {shift_gain}: **{verdict(shift_gain)}**. Better than the "
+    f"plain average: Bayesian weights **{final['Bayesian weights rank better than equal ones']}**, stacking "
+    f"**{final['Stacking ranks better than the plain average']}**. Of {len(abroad)} X-ray rooms the average gained in: "
+    f"{', '.join(gained) or 'none'}.")
 
 # %% [markdown]
 # **References**
@@ -808,6 +838,8 @@ say(f"Here, on {data.name}: gain in AUROC {gains['average']}: **{verdict(gains['
 # - Huang G, Li Y, Pleiss G et al. Snapshot ensembles. ICLR 2017. [arXiv:1704.00109](https://arxiv.org/abs/1704.00109)
 # - Gal Y, Ghahramani Z. Dropout as a Bayesian approximation. ICML 2016.
 #   [arXiv:1506.02142](https://arxiv.org/abs/1506.02142)
+# - Izmailov P, Podoprikhin D, Garipov T, Vetrov D, Wilson AG. Averaging weights leads to wider optima and better
+#   generalization. UAI 2018. [arXiv:1803.05407](https://arxiv.org/abs/1803.05407)
 # - Maddox WJ, Garipov T, Izmailov P et al. A simple baseline for Bayesian uncertainty in deep learning. NeurIPS 2019.
 #   [arXiv:1902.02476](https://arxiv.org/abs/1902.02476)
 # - Guo C, Pleiss G, Sun Y, Weinberger KQ. On calibration of modern neural networks. ICML 2017.
