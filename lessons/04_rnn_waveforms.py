@@ -888,7 +888,8 @@ def attend(scores, mask):
 
 # %%
 say(f"Here, {data.name}: macro-F1 {mine['macro-F1 of N, S, V']}, boosted trees "
-    f"{found['boosted trees']['macro-F1 of N, S, V']}: {verdict(over_trees)}. {brains.name}: AUROC "
+    f"{found['boosted trees']['macro-F1 of N, S, V']}: {verdict(over_trees)}. Both, averaged and self-taught: "
+    f"{found['GRU and trees, self-taught']['macro-F1 of N, S, V']}. {brains.name}: AUROC "
     f"{areas['GRU with attention']}, band power {areas['band power']}: {verdict(eeg_gain)}.")
 
 # %% [markdown]
