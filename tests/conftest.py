@@ -34,8 +34,9 @@ def check_figure(lesson, figure):
     if isinstance(figure["value"], str):
         assert figure["value"] in bounds, f"{figure['name']} is {figure['value']}, not one of {bounds}"
         return
-    low, high = bounds
+    low, high, *surely = bounds  # a third bound: of the lower end of its interval
     assert figure["value"] is not None and low <= figure["value"] <= high, f"{figure} is outside {bounds}"
+    assert not surely or figure["low"] > surely[0], f"the interval of {figure} does not lie above {surely[0]}"
 
 
 @pytest.fixture

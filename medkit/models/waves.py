@@ -83,15 +83,18 @@ class RhythmNet(nn.Module):
         Further numbers that come with each beat, such as RR intervals.
     outputs : int
         Number of classes.
+    cell : class
+        The recurrence: `nn.GRU`, `nn.LSTM` or `nn.RNN`; with `both_ways=False` it reads forwards alone.
     """
 
-    def __init__(self, channels, samples, context, outputs, features=32, hidden=48, width=16, dropout=0.3):
+    def __init__(self, channels, samples, context, outputs, features=32, hidden=48, width=16, dropout=0.3,
+                 cell=nn.GRU, both_ways=True):
         super().__init__()
         self.encoder = BeatEncoder(channels, samples, features, width, dropout)
         self.scale = nn.BatchNorm1d(context)
         both = features + context
-        self.gru = nn.GRU(both, hidden, batch_first=True, bidirectional=True)
-        self.drop, self.head = nn.Dropout(dropout), nn.Linear(2 * hidden + both, outputs)
+        self.gru = cell(both, hidden, batch_first=True, bidirectional=both_ways)
+        self.drop, self.head = nn.Dropout(dropout), nn.Linear(hidden * (1 + both_ways) + both, outputs)
 
     def forward(self, beats, context, lengths):
         """Give logits (n, steps, outputs) for runs of beats of different length.

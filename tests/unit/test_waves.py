@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from medkit import training
 from medkit.models.attention import Attention
@@ -51,3 +52,15 @@ def test_filling_changes_nothing_but_a_neighbour_does():
     other = context.clone()
     other[0, 5] += 3
     assert not torch.allclose(net(beats, other, lengths)[0, 4], out[0, 4])
+
+
+@pytest.mark.parametrize("cell", [nn.GRU, nn.LSTM, nn.RNN])
+def test_read_forwards_alone_a_beat_knows_its_past_and_not_its_future(cell):
+    training.set_seed(0)
+    net = RhythmNet(2, 40, 3, 4, features=8, hidden=6, width=4, cell=cell, both_ways=False).eval()
+    beats, context, lengths = torch.randn(1, 6, 2, 40), torch.randn(1, 6, 3), torch.tensor([6])
+    changed = context.clone()
+    changed[0, 3] += 3
+    out, other = net(beats, context, lengths), net(beats, changed, lengths)
+    assert torch.allclose(out[0, :3], other[0, :3], atol=1e-6)
+    assert not torch.allclose(out[0, 4], other[0, 4])
