@@ -273,9 +273,16 @@ plots.estimates({f"{name}, {which}": r[key] for name, r in results.items() for w
                 "AUROC on test patients", "Chosen models and baselines" + (" (simulated patients)" if simulated else ""))
 say(f"On {quote(title)} as it came the model claimed {came.value:.3f}. The mended data give **{results[main]['auroc']}**. "
     if simulated else f"{quote(title)}: AUROC **{results[main]['auroc']}** with {chosen[main]}, read from the data as they came.")
-say(f"The chosen model ({chosen[main]}) less logistic regression, in AUROC on the same test patients: {gain}, "
-    + ("**better, beyond chance.**" if gain.low > 0 else "**not better beyond chance.** The simpler model would do.")
-    if chosen[main] != "logistic regression" else "Logistic regression itself was chosen: no other candidate beat it on validation.")
+verdict = ("**better, beyond chance.**" if gain.low > 0 else "**worse, beyond chance.** The simpler model does better."
+           if gain.high < 0 else "**not better beyond chance.** The simpler model would do.")
+if chosen[main] == "logistic regression":
+    say("Logistic regression itself was chosen: no other candidate beat it on validation.")
+elif chosen[main] == "prevalence":
+    say("**Prevalence was chosen: on validation no model did better than the same risk for everybody.** Prevalence "
+        f"less logistic regression, in AUROC on the same test patients: {gain}.")
+else:
+    say(f"The chosen model ({chosen[main]}) less logistic regression, in AUROC on the same test patients: {gain}, "
+        + verdict)
 
 # %% [markdown]
 # ### Calibration, threshold, subgroups

@@ -34,6 +34,7 @@ def write(out, words=(), data=()):
         The files that were mirrored of each data set that the lessons know; none for one that is not here.
     """
     paths = chosen(words)
+    empty_of_others(Path(out), paths)
     for name in data:
         fetch.get(name)
     students, teacher = make_folder(Path(out) / "students"), make_folder(Path(out) / "teacher")
@@ -50,6 +51,14 @@ def write(out, words=(), data=()):
     copied = {name: fetch.mirror(name, students / "data") for name in dict.fromkeys([*known, *data])}
     pages(paths, copied, students, teacher)
     return copied
+
+
+def empty_of_others(out, paths):
+    """Refuse a folder of an earlier class with other lessons: they would be handed out with these."""
+    for path in [p for p in lessons.sources() if p not in paths]:
+        if any((out / part / f"{path.stem}.ipynb").exists() for part in ("students/notebooks", "teacher/solutions")):
+            raise MedkitError(f"{out} holds '{path.stem}' of another class, which would be handed out too. Choose "
+                              "another folder with --out, or remove this one.")
 
 
 def chosen(words):
@@ -155,7 +164,8 @@ def collect(folder, names=False):
     Returns
     -------
     DataFrame
-        A row for each student, a column for each exercise: "right", "not yet" or "" (not tried).
+        A row for each student, a column for each exercise: "right", "not yet" or "" (not tried). Its `attrs` hold under
+        "notes" what could not be read of whom.
     """
     import pandas as pd
 
@@ -167,7 +177,25 @@ def collect(folder, names=False):
     columns = [name for path in lessons.sources() for name in lessons.exercises(path)]
     rows = [[states.get(c, "") for c in columns] for states in map(states_in, found)]
     index = [p.name for p in found] if names else range(1, len(found) + 1)
-    return pd.DataFrame(rows, columns=columns, index=pd.Index(index, name="student"))
+    table = pd.DataFrame(rows, columns=columns, index=pd.Index(index, name="student"))
+    table.attrs["notes"] = [f"Student {name}: {why}." for name, why in zip(index, map(unread, found)) if why]
+    return table
+
+
+def unread(folder):
+    """Say what of a student's folder could not be read, so that it counts as not tried; "" if nothing."""
+    files = [p for p in folder.rglob("*") if p.name == progress.FILE or p.suffix == ".ipynb"]
+    kinds = {progress.FILE if p.name == progress.FILE else "a notebook" for p in files
+             if ".ipynb_checkpoints" not in p.parts and not is_json(p)}
+    return f"{' and '.join(sorted(kinds))} cannot be read" if kinds else "" if files else "the folder holds no notebook"
+
+
+def is_json(path):
+    """Tell whether a file holds a JSON object, as a notebook does."""
+    try:
+        return isinstance(json.loads(path.read_text(encoding="utf-8")), dict)
+    except (OSError, ValueError):
+        return False
 
 
 def states_in(folder):

@@ -9,7 +9,7 @@ from typing import Annotated, Optional
 import typer
 
 from . import __version__, catalog, lessons
-from .errors import MedkitError
+from .errors import MedkitError, brief
 
 # jsonschema tries this import for grammars that no notebook needs; without it each start is 1.3 s shorter.
 sys.modules.setdefault("rfc3987_syntax", None)
@@ -145,7 +145,7 @@ def report(source: Annotated[Path, typer.Argument(metavar="PATH", help="A table,
     """
     from .datasets import own
 
-    own.load(source)  # what is wrong with the data is told at once
+    print(own.load(source).told())  # what is wrong with the data is told at once
     out = out or dated()
     run(["10"], [f"dataset={source}", f"save_to={out / 'model'}", *param], out)
 
@@ -212,6 +212,8 @@ def collect(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Holds a 
     show(rows)
     hardest = ", ".join(f"{name} ({share:.0%})" for name, share in by_exercise.head(5).items())
     print(f"Exercises that fewest got right, of those that somebody tried: {hardest or 'none was tried'}")
+    for note in found.attrs["notes"]:
+        print(f"Warning: {note} It counts as not tried." + " Who it is: --names." * (not names), file=sys.stderr)
     if out:
         classroom.save(found, out)
 
@@ -289,6 +291,6 @@ def main():
         if debug:
             traceback.print_exception(error)
         told = str(error) if isinstance(error, MedkitError) else (
-            f"this was not foreseen: {type(error).__name__}: {' '.join(str(error).split())}. --debug shows where.")
+            f"this was not foreseen: {type(error).__name__}: {brief(error)}. --debug shows where.")
         print(f"medkit: {told}", file=sys.stderr)
         sys.exit(2 if isinstance(error, MedkitError) else 1)

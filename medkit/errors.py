@@ -32,7 +32,13 @@ def unknown(what, name, known):
 
 def reason(error):
     """Say in one line what a library found wrong."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    return brief((str(error).strip().splitlines() or [type(error).__name__])[0].rstrip("."))
+
+
+def brief(error, most=300):
+    """Give what an unforeseen error says in one line, cut where it is long: it may quote whole columns of data."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= most else f"{text[:most]} ... (cut)"
 
 
 @contextmanager

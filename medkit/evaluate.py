@@ -221,6 +221,8 @@ def threshold_for(y, p, sensitivity=None):
         The share of the ill that must be found: the highest threshold that does. Without it the
         threshold with the highest sensitivity + specificity (Youden, 1950).
     """
+    if sensitivity is not None and not 0 < sensitivity <= 1:
+        raise MedkitError(f"A sensitivity is a share above 0 and at most 1, such as 0.95; {sensitivity} is none.")
     y, p = np.asarray(y), np.asarray(p, dtype=float)
     steps = np.unique(p)[::-1]
     tp, fp = ranked(y, p, np.ones((1, len(y))))

@@ -36,12 +36,13 @@ def note(exercise, state, folder="."):
 
 
 def show(folder="."):
-    """Show in a notebook each lesson with a link and how many of its exercises are right, and what comes next."""
+    """Show in a notebook each lesson here with a link and how many of its exercises are right, and what comes next."""
     from .report import say
 
     begin(folder)
     known, rows, nxt = read(folder), [], None
-    for path in lessons.sources():
+    here = [p for p in lessons.sources() if (Path(folder) / f"{p.stem}.ipynb").exists()]
+    for path in here or lessons.sources():
         names = lessons.exercises(path)
         right = sum(known.get(name) == "right" for name in names)
         link = f"[{lessons.facts(path)['title']}]({path.stem}.ipynb)"

@@ -21,6 +21,7 @@ import pandas as pd
 
 from medkit import plots
 from medkit.datasets import own
+from medkit.errors import MedkitError
 from medkit.hospital import flawed
 from medkit.models import own as own_models
 from medkit.models import store
@@ -35,6 +36,11 @@ patient: str = ""  # the patient, as the data name it; or the name of a file in 
 seed: int = 0  # which simulated patients
 
 # %%
+lacking = [name for name, value in (("model", model), ("data", data), ("patient", patient)) if not value]
+if 0 < len(lacking) < 3:
+    raise MedkitError(f"Also give {' and '.join(lacking)}: this page needs model, data and patient. Example: "
+                      "-p model=ward-report/model -p data=ward.csv -p patient=P00012. With none of the three it shows "
+                      "a simulated patient.")
 kept = tempfile.TemporaryDirectory()
 if not model:
     data = Path(kept.name) / "simulated.csv"
@@ -58,9 +64,10 @@ classes, k = saved.spec["classes"], len(saved.spec["classes"]) - 1
 p = saved.predict(X).mean(axis=0)  # over the patient's rows, images or windows
 k = k if len(classes) == 2 else int(p.argmax())
 around = own_models.observed(saved, p)[k]
+what = f"{saved.spec['outcome']} = {classes[k]}" if saved.spec.get("outcome") else classes[k]  # folders name none
 say(f"Patient **{quote(patient)}**, {len(X)} row(s), model '{saved.spec['family']}' of {quote(saved.spec['name'])} "
-    f"({saved.spec['rows']:,} training rows): **{quote(classes[k])}: {p[k]:.1%}**. Among similar predictions it came true "
-    f"in {around.value:.0%} ({around.low:.0%} to {around.high:.0%}).")
+    f"({saved.spec['rows']:,} training rows): **predicted probability of {quote(what)}: {p[k]:.1%}**. Among similar "
+    f"predictions it came true in {around.value:.0%} ({around.low:.0%} to {around.high:.0%}).")
 if "threshold" in saved.spec:
     say(f"{'Above' if p[k] >= saved.spec['threshold'] else 'Below'} the alarm threshold of {saved.spec['threshold']:.1%}.")
 record("risk", float(p[k]))

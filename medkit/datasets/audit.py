@@ -11,6 +11,7 @@ from sklearn.model_selection import PredefinedSplit, cross_val_predict
 from sklearn.tree import DecisionTreeClassifier
 
 from .. import evaluate
+from . import schema
 from .own import hashes
 from .split import folds
 
@@ -35,6 +36,8 @@ ADVICE = {"leak": "Was it known when the prediction is to be made? If not, ignor
           "date": "Written after the outcome. Whatever comes from that visit is not known in time.",
           "missing": "Ask why. Ignore the column, or measure it.",
           "code for missing": "Replace it by an empty cell.", "spelling": "Write each category in one way.",
+          "repeated": "Written twice? Remove the copies.", "ignored": "Mend it, or give its type in the schema.",
+          "outcomes differ": "Right if each row is a visit with its own outcome. If not, mend it.",
           "constant": "It tells nothing. Ignore it.", "duplicate": "One patient under two names? Join or remove them.",
           "few": "Intervals will be wide. Collect more.", "signal": "Look at it. Leave it out if it is not real."}
 
@@ -42,7 +45,10 @@ ADVICE = {"leak": "Was it known when the prediction is to be made? If not, ignor
 def findings(own):
     """Give all findings about a data set, as a list of Finding."""
     found = [*duplicates(own), *identity(own), *few(own)]
+    found += spellings(pd.Series(own.classes), own.schema.get("outcome", "label"))
     if own.kind == "table":
+        found += repeats(own) + [Finding("ignored", c, f"Not used: {schema.why_ignored(own.facts[c])}.")
+                                 for c in own.schema.get("ignored", [])]
         return found + [f for name in own.X for f in column(own, name)] + dates(own)
     found += [Finding("signal", n.partition(":")[0], n) for n in own.notes if "flat line" in n or "clipped" in n]
     for name in own.facts.columns.difference(["file", *own.schema.get("groups", [])]):
@@ -113,6 +119,16 @@ def dates(own):
     return [Finding("date", c, f"{n} dates lie after the outcome ('{known}').") for c, n in late.items() if n]
 
 
+def repeats(own):
+    """Find rows of one patient that are the same, and patients whose rows have different outcomes."""
+    if not (name := own.schema.get("patient")):
+        return []
+    same, both = own.facts.duplicated().sum(), (pd.Series(own.y).groupby(own.patients).nunique() > 1).sum()
+    looked = [("repeated", same, "rows repeat another row of the same patient."),
+              ("outcomes differ", both, "patients have rows with different outcomes.")]
+    return [Finding(kind, name, f"{n} {text}") for kind, n, text in looked if n]
+
+
 def identity(own):
     """Find out whether the numbers in patients' names tell the outcome."""
     number = pd.to_numeric(pd.Series(own.patients).str.extract(r"(\d+)(?!.*\d)")[0], errors="coerce")
@@ -172,7 +188,7 @@ def card(own):
         tables["Variables"] = variables(own)
     groups = pd.concat([rates(own, g) for g in own.schema.get("groups", [])]) if own.schema.get("groups") else None
     tables["Subgroups"] = groups if groups is not None else pd.DataFrame({"": ["none is named in the schema"]})
-    told = [(f.kind, f.where, f.text, ADVICE[f.kind]) for f in findings(own)]
+    told = [(f.kind, f.where, f.text, ADVICE[f.kind]) for f in findings(own)] or [("", "", "nothing found", "")]
     tables["Findings"] = pd.DataFrame(told, columns=["kind", "where", "what was found", "what to do"])
     return tables
 

@@ -69,8 +69,8 @@ def check_classes(y, classes, parts, folder):
     for part, rows in parts.items():
         absent = np.setdiff1d(np.arange(len(classes)), y[rows])
         if len(absent):
-            raise MedkitError(f"{folder}: the {part} part has no '{classes[absent[0]]}'. That class has images of too "
-                              "few patients (at least 7 serve), or the split of labels.csv leaves it out.")
+            raise MedkitError(f"{folder}: the {part} part has no '{classes[absent[0]]}'. Too few patients have it "
+                              "(at least 7 serve), or a split that came with the data leaves it out.")
 
 
 def list_classes(folder):

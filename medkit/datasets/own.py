@@ -59,6 +59,14 @@ class Own:
         rows = self.parts[part]
         return (self.X.iloc[rows] if self.kind == "table" else self.X[rows]), self.y[rows]
 
+    def told(self):
+        """Say in one line what is predicted, and what was taken for what."""
+        wanted = f"{self.classes[1]} against {self.classes[0]}" if len(self.classes) == 2 else ", ".join(self.classes)
+        who, unused = self.schema.get("patient", "none is named"), ", ".join(self.schema.get("ignored", []))
+        return (f"To be predicted: {self.schema.get('outcome', 'label')} ({wanted}). "
+                + f"Patient: {who}. " * (self.kind == "table") + f"Not used: {unused} (see Findings). " * bool(unused)
+                + "If that is wrong, write the schema with medkit new, and correct it.")
+
 
 def load(path, seed=0):
     """Load an analyst's own data by its schema, which is inferred where it is not written down.
@@ -107,7 +115,7 @@ def from_table(path, told, seed):
     if not X.shape[1]:
         raise MedkitError(f"{path} has no column to predict from. See [columns] in {schema.place(path)}.")
     patients = frame[roles["patient"]].to_numpy(str) if "patient" in roles else row_names(len(frame))
-    notes = [] if "patient" in roles else ["No patient is named: each row counts as a patient of its own."]
+    notes = [] if "patient" in roles else [schema.nobody(frame.drop(columns=list(aside)))]
     return Own(path.stem, "table", [str(c) for c in classes], X, y, patients, by_patient(patients, y, seed=seed), frame,
                told, notes)
 

@@ -28,6 +28,7 @@ NEGATIVE = "0 0.0 false no none negative benign control well normal healthy aliv
 POSITIVE = "1 1.0 true yes died dead positive malignant case ill abnormal disease".split()
 NAMING = re.compile(r"(?i)(^|[\W_])(id|nr|nbr|no|code)$")  # a column so called holds names, even where they are digits
 CODE = re.compile(r"[A-Za-z]\d[\w.]*")  # V57 among numbers such as 250.83: a code of diagnoses
+COMMA = r"\s*-?\d+(,\d+)+(\.\d+)?\s*"  # 0,92 or 250,000 read as text; whole numbers beside them are few
 DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([ T].*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}( .*)?")
 
 
@@ -62,11 +63,23 @@ def read(path):
     found = infer(path) | told
     if found["kind"] not in KINDS:
         raise MedkitError(f"{where}: {unknown('kind', found['kind'], KINDS)}")
+    if found["kind"] == "table" and not found.get("outcome"):
+        raise no_outcome(tables.read_frame(path), path)
     for key, low, high in (("size", 16, 1024), ("seconds", 0.1, 3600), ("fs", 1, 100_000)):
         if key in found and not low <= found[key] <= high:
             raise MedkitError(f"{where}: '{key}' should lie between {low} and {high:,}, not at {found[key]}.")
-    found["columns"] = infer_columns(path, found) | told.get("columns", {}) if found["kind"] == "table" else {}
-    return found
+    inferred = infer_columns(path, found) if found["kind"] == "table" else {}
+    ignored = [c for c, kind in inferred.items() if kind == "ignore" and c not in told.get("columns", {})]
+    return found | {"columns": inferred | told.get("columns", {})} | ({"ignored": ignored} if ignored else {})
+
+
+def no_outcome(frame, path):
+    """Make the error for a table in which no column can be the outcome: it names a column that is called so in vain."""
+    bare = [c for c in frame if str(c).lower() in WORDS["outcome"].split() and frame[c].nunique() < 2]
+    why = (f"'{bare[0]}' has one value only" if bare else
+           "none has a name such as died, and none but groups such as sex has two values")
+    return MedkitError(f"{path}: which column is the outcome is not clear: {why}. Name it in {place(path)}, by the "
+                       f'line outcome = "NAME". Columns: {", ".join(map(str, frame.columns))}.')
 
 
 def infer(path):
@@ -80,7 +93,9 @@ def infer(path):
     if not len(frame):
         raise MedkitError(f"{path} has no rows.")
     found = {"kind": kind} | {role: name for role in WORDS if (name := by_name(frame, role))}
-    found.setdefault("outcome", next((c for c in frame.columns[::-1] if frame[c].nunique() == 2), frame.columns[-1]))
+    two = [c for c in frame if frame[c].nunique() == 2 and str(c).lower() not in GROUPS and c not in found.values()]
+    if two and not any(str(c).lower() in WORDS["outcome"].split() and frame[c].nunique() < 2 for c in frame):
+        found.setdefault("outcome", two[-1])
     return found | {"groups": [c for c in frame if str(c).lower() in GROUPS and c not in found.values()]}
 
 
@@ -95,6 +110,13 @@ def by_name(frame, role):
     lower = {str(c).lower(): c for c in frame}
     names = [lower[word] for word in WORDS[role].split() if word in lower]
     return next((c for c in names if role not in ("outcome", "treatment") or 2 <= frame[c].nunique() <= 20), None)
+
+
+def nobody(frame):
+    """Say that no column names the patient, and which may do so after all: its values repeat."""
+    like = [c for c in frame if NAMING.search(str(c)) and len(frame) / 4 < frame[c].nunique() < len(frame)]
+    return "No patient is named: each row counts as a patient of its own." + (
+        f" If '{like[0]}' does, whose values repeat, the test is too kind: say so in the schema." if like else "")
 
 
 def infer_columns(path, schema):
@@ -115,9 +137,20 @@ def type_of(values, naming=False):
     number = pd.to_numeric(pd.Series(texts), errors="coerce").notna().to_numpy()
     if count[number].sum() >= most and texts[~number].str.fullmatch(CODE).sum() < 3 and not naming:
         return "number"  # a word among the numbers is then an error that names its row
+    if count[texts.str.fullmatch(COMMA)].sum() >= most:
+        return "ignore"  # and not a category: the reader is told
     if count[texts.str.fullmatch(DATE)].sum() >= most:
         return "date"
     return "category" if 0 < len(count) <= min(50, len(values) / 2) else "ignore"
+
+
+def why_ignored(values):
+    """Say why a column is not used, without quoting it."""
+    texts = values.dropna().astype(str)
+    if not len(texts):
+        return "it is empty"
+    commas = texts.str.fullmatch(COMMA).mean() >= 0.8
+    return "numbers with commas: write 0.92 for 0,92, and 250000 for 250,000" if commas else "names, texts, or too many"
 
 
 def positive_of(counts):
@@ -145,11 +178,13 @@ def write(path, force=False):
 def remarks(schema, frame, columns):
     """Give the part of a table's schema that tells of its columns."""
     absent = [f'# {key} = "..."  # {what}' for key, what in (
+        ("outcome", "the column to predict, which must be named"),
         ("patient", "the column that names the patient; without it each row is a patient"),
         ("treatment", "the column that tells the treatment"), ("outcome_date", "when the outcome came to be known"))
         if key not in schema]
     told = [f"{toml(c)} = {toml(kind)}  # {about(frame[c], kind)}" for c, kind in columns.items()]
-    return [*positive_line(frame[schema["outcome"]]), *absent, "", "[columns]  # number, category, date or ignore", *told, "",
+    positive = positive_line(frame[schema["outcome"]]) if "outcome" in schema else []
+    return [*positive, *absent, "", "[columns]  # number, category, date or ignore", *told, "",
             "[units]  # for example: creatinine = \"mg/dL\"; a saved model refuses data in other units"]
 
 
@@ -163,7 +198,7 @@ def about(values, kind):
     """Say in a few words what a column holds, without quoting texts of patients."""
     gaps = f", {values.isna().mean():.0%} missing" if values.isna().any() else ""
     if kind != "number":
-        return f"{values.nunique()} different values{gaps}" + ("; names, texts, or too many" if kind == "ignore" else "")
+        return f"{values.nunique()} different values{gaps}" + (f"; {why_ignored(values)}" if kind == "ignore" else "")
     number = pd.to_numeric(values, errors="coerce")
     wrong = values.index[number.isna() & values.notna()]
     words = f"; {len(wrong)} cells hold no number (row {wrong[0] + 1}): mend them" if len(wrong) else ""

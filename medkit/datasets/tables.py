@@ -64,9 +64,10 @@ def load(source, outcome="outcome", patient=None, seed=0, time=None, schema=None
         "wisconsin-breast-cancer", "diabetes130", "whas500", "gbsg2", "hospital-readmission", "hospital-survival" (the
         last two are simulated), or the path of a file.
     outcome : str
-        For a file: the column to predict.
+        For a file: the column to predict. It may not contradict a schema beside the file; nor may `patient` and `time`.
     patient : str, optional
-        For a file: the column that names the patient (007 is not 7). Without it each row is a patient.
+        For a file: the column that names the patient (007 is not 7). Without it one so called serves; else each row is
+        a patient. A note says which.
     seed : int
         Which split; for the hospital also which patients.
     time : str, optional
@@ -84,8 +85,18 @@ def load(source, outcome="outcome", patient=None, seed=0, time=None, schema=None
         if str(source) not in bundled():
             raise unknown("table", source, bundled())
         return split(str(source), *bundled()[str(source)](seed), seed=seed)
-    given = {"outcome": outcome, "patient": patient, "time": time}
-    return split(path.stem, *read_file(path, given | (schema or schema_beside(path))), seed=seed)
+    given = {"outcome": outcome if outcome != "outcome" else None, "patient": patient, "time": time}
+    told = agreed({k: v for k, v in given.items() if v}, schema or schema_beside(path), path)
+    return split(path.stem, *read_file(path, {"outcome": "outcome"} | told), seed=seed)
+
+
+def agreed(given, told, path):
+    """Join parameters and a schema; what contradicts is an error."""
+    for key, value in given.items():
+        if told.get(key, value) != value:
+            raise MedkitError(f"The parameters say that the {key} of {path} is '{value}', but the schema says "
+                              f"'{told[key]}' ({path.with_suffix('.toml')}). Correct it, or leave the parameter out.")
+    return given | told
 
 
 def split(name, X, y, patients, classes, time=None, notes=(), seed=0):
@@ -114,6 +125,7 @@ def wisconsin():
 def read_file(path, schema):
     """Read a user's table and part it into features, outcome codes, patients, class names and times."""
     outcome, patient, time = (schema.get(key) for key in ("outcome", "patient", "time"))
+    patient, told = (patient, []) if patient else patient_in(read_frame(path), [outcome, time])
     frame, notes = once(read_frame(path, patient))
     needed = [column for column in (outcome, patient, time) if column]
     columns_there(frame, [*needed, *schema.get("columns", {})], path)
@@ -124,7 +136,16 @@ def read_file(path, schema):
     times = survival_times(frame, time, outcome, path)
     order = np.argsort(patients, kind="stable")
     return (X.iloc[order], y[order], patients[order], [str(c) for c in classes],
-            None if times is None else times[order], notes)
+            None if times is None else times[order], notes + told)
+
+
+def patient_in(frame, others):
+    """Find the column that names the patient, or None, and what to note of it; `others` play another role."""
+    from . import schema
+
+    frame = frame.drop(columns=[c for c in others if c in frame])
+    found = schema.by_name(frame, "patient")
+    return found, [f"The column '{found}' is taken to name the patient." if found else schema.nobody(frame)]
 
 
 def once(frame):
@@ -194,13 +215,21 @@ def decoded(path):
         return body.decode("cp1252", errors="replace")
 
 
+def separator(header):
+    """Find what separates the names in a table's first line."""
+    return max(",;\t|", key=header.count)
+
+
 def dialect(path):
     """Find the separator in the header, and whether numbers are written with a comma."""
     lines = decoded(path).splitlines()[:1000]
-    header = lines[0] if lines else ""
-    sep = max(",;\t|", key=header.count)
-    comma = sep != "," and any(re.search(rf"(^|{re.escape(sep)})-?\d+,\d+({re.escape(sep)}|$)", line) for line in lines)
-    return {"sep": sep, "decimal": "," if comma else ".", "low_memory": False, "na_values": ["?"]}
+    sep = separator(lines[0] if lines else "")
+    cell = rf"(?<![^{re.escape(sep)}])-?(\d+,\d+)(?![^{re.escape(sep)}])"
+    found = [n for line in lines for n in re.findall(cell, line)] if sep != "," else []
+    if found and all(re.fullmatch(r"[1-9]\d?\d?,\d{3}", n) for n in found):
+        raise MedkitError(f"{path}: '{found[0]}' can be {found[0].replace(',', '.')} or {found[0].replace(',', '')}. "
+                          "Write the numbers without such a comma.")
+    return {"sep": sep, "decimal": "," if found else ".", "low_memory": False, "na_values": ["?"]}
 
 
 def columns_there(frame, columns, path):

@@ -79,7 +79,7 @@ def spec_of(own):
     """Write down what a model must know of its data, from training rows alone."""
     X, y = own.take("train")
     told = {"kind": own.kind, "name": own.name, "classes": own.classes, "rows": len(y),
-            "patient": own.schema.get("patient"), "units": own.schema.get("units", {})}
+            **{key: own.schema.get(key) for key in ("outcome", "patient")}, "units": own.schema.get("units", {})}
     if own.kind == "table":
         return told | {"plan": simple.plan_of(X)}
     if own.kind == "images":

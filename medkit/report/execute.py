@@ -5,7 +5,7 @@ import os
 import time
 from pathlib import Path
 
-from ..errors import MedkitError
+from ..errors import MedkitError, brief
 from ..files import written_whole
 from . import ledger, render
 from .plan import Task, notebook
@@ -33,7 +33,7 @@ def run(ordered):
     except MedkitError as error:  # the disk is full, the folder cannot be written
         task.status, task.error = "failed", str(error)
     except Exception as error:  # whatever else it was, the other tasks go on
-        task.status, task.error = "failed", f"{type(error).__name__}: {error}"
+        task.status, task.error = "failed", f"{type(error).__name__}: {brief(error)}"
     return {name: getattr(task, name) for name in FACTS}
 
 
@@ -82,7 +82,8 @@ def execute(made, task, path, options):
                                    progress_bar={"desc": task.stem, "unit": "cell"} if options.get("bar") else False,
                                    cwd=options["cwd"], extra_arguments=["--log-level=ERROR"], **limits)
     except papermill.PapermillExecutionError as error:
-        return f"cell {error.exec_count}: {error.ename}: {error.evalue}"
+        said = error.evalue if error.ename == "MedkitError" else brief(error.evalue)
+        return f"cell {error.exec_count}: {error.ename}: {said}"
     except (LimitError, TimeoutError) as error:
         return f"cell {reached(notebook_at(path))}: {error}"
     except RuntimeError as error:  # nbclient's word for a kernel that died

@@ -21,21 +21,32 @@ def page(tasks):
 def few(tasks, summary):
     """Give the page about a few reports: no script."""
     names = ["Notebook", "Status", "Seconds", "Key figures, with 95\N{NO-BREAK SPACE}% interval", "Parameters"]
-    return fill(names, map(row, tasks), width="70rem", summary=summary, policy=POLICY)
+    apart = varying(tasks)
+    return fill(names, (row(t, apart) for t in tasks), width="70rem", summary=summary, policy=POLICY)
 
 
 def many(tasks, summary):
     """Give the page about many reports: a column for each parameter and figure, to search, sort and filter."""
-    given = list(dict.fromkeys(name for t in tasks for name in t.parameters))
+    apart = varying(tasks)
+    given = list(dict.fromkeys([*apart, *(name for t in tasks for name in t.parameters)]))
     found = list(dict.fromkeys(name for t in tasks for name in t.figures))
     if len(found) > COLUMNS:
         summary += f" Figures shown: the first {COLUMNS} of {len(found)}."
     summary += " In brackets: 95\N{NO-BREAK SPACE}% intervals." if found else ""
     script, shown = template("table.js"), found[:COLUMNS]
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return fill(["Notebook", "Status", "Seconds", *given, *shown], (long_row(t, given, shown) for t in tasks),
+    return fill(["Notebook", "Status", "Seconds", *given, *shown], (long_row(t, given, shown, apart) for t in tasks),
                 width="none", summary=summary, policy=f"{POLICY}; script-src 'sha256-{digest}'",
                 tools=template("tools.html"), script=f"<script>{script}</script>\n")
+
+
+def varying(tasks):
+    """Name the parameters that tell the tasks apart."""
+    values = {}
+    for task in tasks:
+        for name, value in task.parameters.items():
+            values.setdefault(name, set()).add(str(value))
+    return [name for name, found in values.items() if len(found) > 1]
 
 
 def fill(names, rows, tools="", script="", **parts):
@@ -45,18 +56,18 @@ def fill(names, rows, tools="", script="", **parts):
                                          script=script, **parts)
 
 
-def row(task):
+def row(task, apart):
     """Give the table row of one task, with all parameters in one cell and all figures in another."""
     found = "".join(f"<li>{escape(n)}: {escape(spoken(f))}</li>" for n, f in task.figures.items())
     given = "<br>".join(f"{escape(k)} = {escape(str(v))}" for k, v in task.parameters.items()) or "defaults"
-    return f"<tr>{first_cells(task)}<td><ul>{found}</ul></td><td>{given}</td></tr>\n"
+    return f"<tr>{first_cells(task, apart)}<td><ul>{found}</ul></td><td>{given}</td></tr>\n"
 
 
-def long_row(task, given, found):
+def long_row(task, given, found, apart):
     """Give the table row of one task, with a cell for each parameter and figure."""
     cells = [f"<td>{escape(str(task.parameters.get(name, '')))}</td>" for name in given]
     cells += [figure_cell(task.figures.get(name)) for name in found]
-    return f'<tr data-status="{task.status}">{first_cells(task)}{"".join(cells)}</tr>\n'
+    return f'<tr data-status="{task.status}">{first_cells(task, apart)}{"".join(cells)}</tr>\n'
 
 
 def figure_cell(figure):
@@ -68,9 +79,10 @@ def figure_cell(figure):
     return f'<td data-value="{escape(value)}">{escape(text)}</td>'
 
 
-def first_cells(task):
-    """Give the cells that every row begins with: links, status and error, seconds."""
-    name = escape(task.lesson)
+def first_cells(task, apart):
+    """Give the cells that every row begins with: links by what tells the task apart, status and error, seconds."""
+    told = ", ".join(f"{k} = {str(task.parameters[k])[:60]}" for k in apart if k in task.parameters)
+    name = escape(f"{told} ({task.lesson})" if told else task.lesson)
     links = (f'<a href="{escape(task.stem)}.html">{name}</a> (<a href="{escape(task.stem)}.ipynb">notebook</a>)'
              if task.status != "not started" else name)
     status = f'<span class="status-{task.status.split()[0]}">{task.status}</span>'

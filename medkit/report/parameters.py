@@ -1,22 +1,25 @@
 """The parameters of a lesson: read from its one cell, checked before anything runs."""
 
 import ast
+import re
 from dataclasses import dataclass
 
 from ..errors import MedkitError, unknown
 
+RANGE = re.compile(r"(-?\d+(?:\.\d+)?) to (-?\d+(?:\.\d+)?): ")
 TRUE, FALSE = {"true", "yes", "1"}, {"false", "no", "0"}
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter: `name: kind = default  # help`."""
+    """One parameter: `name: kind = default  # help`; a number's `bounds` are the lowest and the highest value."""
 
     name: str
     kind: str
     default: object
     choices: tuple
     help: str
+    bounds: tuple = ()
 
 
 def read(notebook):
@@ -29,7 +32,7 @@ def read(notebook):
 
 
 def one(node, lines):
-    """Read one annotated assignment with its comment, `# demo | full: help` where choices are few."""
+    """Read one annotated assignment with its comment: `# demo | full: help`, and of a number `# 0 to 1: help`."""
     choices, comment = (), lines[node.end_lineno - 1].partition("#")[2].strip()
     if isinstance(node.annotation, ast.Subscript):  # Literal["demo", "full"], which papermill cannot read
         choices = tuple(ast.literal_eval(node.annotation.slice))
@@ -37,7 +40,9 @@ def one(node, lines):
         listed, _, comment = comment.partition(": ")
         choices = tuple(listed.split(" | "))
     kind = type(choices[0]).__name__ if choices else ast.unparse(node.annotation)
-    return Parameter(node.target.id, kind, ast.literal_eval(node.value), choices, comment)
+    bounds = RANGE.match(comment) if kind in ("int", "float") else None
+    bounds = tuple(map(float, bounds.groups())) if bounds else ()
+    return Parameter(node.target.id, kind, ast.literal_eval(node.value), choices, comment, bounds)
 
 
 def check(given, known, lesson):
@@ -57,6 +62,9 @@ def check(given, known, lesson):
         For an unknown name (with the nearest known one) or a value of the wrong type.
     """
     for name in given:
+        if not known:
+            raise MedkitError(f"{lesson} takes no parameters, so no '{name}': tag one cell 'parameters', and give each "
+                              "in it a line such as 'seed: int = 0'.")
         if name not in known:
             raise MedkitError(f"Lesson {lesson}: {unknown('parameter', name, known)}")
     return {name: cast(value, known[name], lesson) for name, value in given.items()}
@@ -66,8 +74,11 @@ def cast(value, parameter, lesson):
     """Bring one value to its parameter's type."""
     try:
         result = CASTS[parameter.kind](value)
+        if parameter.bounds and not parameter.bounds[0] <= result <= parameter.bounds[1]:
+            raise ValueError(value)
     except (ValueError, KeyError):
-        raise MedkitError(f"Lesson {lesson}: the parameter '{parameter.name}' takes {NAMES[parameter.kind]}, "
+        within = f" from {parameter.bounds[0]:g} to {parameter.bounds[1]:g}" if parameter.bounds else ""
+        raise MedkitError(f"Lesson {lesson}: the parameter '{parameter.name}' takes {NAMES[parameter.kind]}{within}, "
                           f"not '{value}'. Default: {parameter.default!r}.") from None
     if parameter.choices and result not in parameter.choices:
         raise MedkitError(f"Lesson {lesson}: {unknown(f'value of {parameter.name}', value, parameter.choices)}")

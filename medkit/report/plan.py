@@ -119,10 +119,17 @@ def grid(path):
 
 
 def table(path):
-    """Read a table (CSV, UTF-8) of parameters: a column each, a task each row; an empty cell means the default."""
-    lines = text_of(path).splitlines(keepends=True)
+    """Read a table (CSV, any usual separator and encoding) of parameters: a column each, a task each row.
+
+    An empty cell means the default.
+    """
+    from ..datasets import tables
+
+    lines = text_of(path, tables.decoded).splitlines(keepends=True)
+    if not lines:
+        raise MedkitError(f"{path} is empty, so it is not a table: its first line names the parameters.")
     try:
-        header, *body = csv.reader(lines, strict=True)
+        header, *body = csv.reader(lines, strict=True, delimiter=tables.separator(lines[0]))
     except (csv.Error, ValueError) as error:
         raise MedkitError(f"{path} is not a table in CSV form: {error}.") from None
     repeated = {name for name in header if header.count(name) > 1}
@@ -145,10 +152,10 @@ def cross(first, second):
     return [(f"{a} with {b}", {**x, **y}) for a, x in first for b, y in second]
 
 
-def text_of(path):
+def text_of(path, decoded=lambda path: path.read_text(encoding="utf-8-sig")):
     """Read a text file that a user named."""
     try:
-        return Path(path).read_text(encoding="utf-8-sig")
+        return decoded(Path(path))
     except OSError as error:
         raise MedkitError(f"Cannot read {path}: {error.strerror or error}.") from None
     except UnicodeDecodeError:

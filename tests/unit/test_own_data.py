@@ -61,7 +61,7 @@ def test_a_flaw_is_what_raises_its_alarm(tmp_path):
     twice = frame.head(5).assign(mrn=list("vwxyz"))
     assert kinds(pd.concat([frame, twice])) == {("duplicate", "patient")}
     same = pd.concat([frame, frame.head(5)])  # the same patient twice is no duplicate across patients
-    assert kinds(same) == set()
+    assert kinds(same) == {("repeated", "mrn")}
 
 
 def test_leaks_are_looked_for_in_training_rows_alone(tmp_path):
