@@ -126,15 +126,16 @@ def read_file(path, schema):
     """Read a user's table and part it into features, outcome codes, patients, class names and times."""
     outcome, patient, time = (schema.get(key) for key in ("outcome", "patient", "time"))
     patient, told = (patient, []) if patient else patient_in(read_frame(path), [outcome, time])
-    frame, notes = once(read_frame(path, patient))
+    frame, notes = once(read_frame(path, patient)) if patient else (read_frame(path), [])
     needed = [column for column in (outcome, patient, time) if column]
     columns_there(frame, [*needed, *schema.get("columns", {})], path)
     cells_filled(frame, needed, path)
     classes, y = coded(frame[outcome], path)
-    patients = frame[patient].to_numpy(str) if patient else np.arange(len(frame))
+    # where nothing names the patient, equal rows may be one person or two: they stay, and share a part of the split
+    patients = frame[patient].to_numpy(str) if patient else frame.groupby(list(frame), dropna=False, sort=False).ngroup()
     X = typed(frame.drop(columns=needed), schema.get("columns", {}), path)
     times = survival_times(frame, time, outcome, path)
-    order = np.argsort(patients, kind="stable")
+    patients, order = np.asarray(patients), np.argsort(patients, kind="stable")
     return (X.iloc[order], y[order], patients[order], [str(c) for c in classes],
             None if times is None else times[order], notes + told)
 
