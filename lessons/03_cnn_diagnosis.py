@@ -142,8 +142,8 @@ plots.curves(steps, {"training loss": found_losses}, "learning rate", "cross-ent
              f"Learning-rate finder: it suggests {suggested:.4f}", log_x=[1e-6, 1e-4, 1e-2, 1])
 
 # %% [markdown]
-# On so few images the curve is bumpy, and the suggestion with it: we take 0.005 at least. Without pre-trained weights
-# nothing is frozen, and everything learns at once.
+# In so few steps a small head on a frozen body learns little, so the curve can be almost flat until it blows up, and the
+# suggestion is rough: we take 0.005 at least. Without pre-trained weights nothing is frozen, and all learns at once.
 
 # %%
 rate = max(suggested, 0.005)
