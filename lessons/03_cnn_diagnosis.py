@@ -142,8 +142,9 @@ plots.curves(steps, {"training loss": found_losses}, "learning rate", "cross-ent
              f"Learning-rate finder: it suggests {suggested:.4f}", log_x=[1e-6, 1e-4, 1e-2, 1])
 
 # %% [markdown]
-# In so few steps a small head on a frozen body learns little, so the curve can be almost flat until it blows up, and the
-# suggestion is rough: we take 0.005 at least. Without pre-trained weights nothing is frozen, and all learns at once.
+# In so few steps a small head on a frozen body learns little, so the curve can be almost flat until it blows up, and
+# the suggestion is rough: we take 0.005 at least. Without pre-trained weights nothing is frozen, and all learns at
+# once.
 
 # %%
 rate = max(suggested, 0.005)
@@ -457,8 +458,8 @@ ahead = means["pre-trained"][-1].value if gains else np.nan
 catch_up = ("No pre-trained network stands beside it." if not gains else
             "So even longer training from nothing does not reach the pre-trained network here."
             if found["AUROC"].high < ahead else
-            "So with all labels a small network that trains for longer is better than the pre-trained one after so short "
-            "a training: the gain above is one of the first steps." if found["AUROC"].low > ahead else
+            "So with all labels a small network that trains for longer is better than the pre-trained one after so "
+            "short a training: the gain above is one of the first steps." if found["AUROC"].low > ahead else
             "So with all labels pre-training saved training here; longer training from nothing gets as far.")
 early = "; ".join(f"{name} {rows[-1].value:.3f}" for name, rows in means.items())
 say(f"All {everything:,} labels, AUROC after {passes[everything]}: {early}. The small network, from random weights, "
