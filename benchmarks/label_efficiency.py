@@ -2,10 +2,12 @@
 
     MEDKIT_DATA=... TORCH_HOME=... python benchmarks/label_efficiency.py [--draws 5] [--looks 3200] [--only hospital]
 
-Lesson 3's comparison at its ``effort=full`` setting, on PneumoniaMNIST: the same network from pre-trained and from
-random weights, the same images, equally many looks, several draws of the labels, paired differences. "hospital" is
+Lesson 3's comparison on PneumoniaMNIST, for longer: the same network from pre-trained and from random weights, the same
+images, equally many looks, several draws of the labels, paired differences. Images come in shuffled passes, all before
+one comes again; an epoch has `--looks` of them, or one pass where that is more, and there are two epochs. "hospital" is
 the small CNN that ships with medkit (28 pixels a side), "imagenet" SqueezeNet 1.1 (enlarged to 64 pixels). Writes
-benchmarks/label_efficiency.json after every row, so that a run that is broken off goes on where it stopped.
+benchmarks/label_efficiency.json after every row, so that a run that is broken off goes on where it stopped; a row that
+is taken out of the file is measured anew. (Rows with fewer looks than labels were drawn with replacement.)
 """
 import argparse
 import json
@@ -26,11 +28,22 @@ TARGET = Path(__file__).with_suffix(".json")
 ARCH = "squeezenet1_1"
 
 
+def looks_at(n, least):
+    """Give how many images an epoch has where n have labels: whole batches, and at least one pass."""
+    return 32 * -(-max(n, least) // 32)
+
+
+def in_turn(rows, looks, draw):
+    """Line up images in shuffled passes: none comes again before all have come."""
+    rng = np.random.default_rng(draw)
+    return np.concatenate([rng.permutation(rows) for _ in range(-(-looks // len(rows)))])[:looks]
+
+
 def train_on(data, X, rows, weights, draw, looks):
     """Train from given weights on some labelled images: test AUROC."""
     training.set_seed(draw)
-    again = np.random.default_rng(draw).choice(rows, looks)
-    dls = training.array_loaders((X["train"][again], data.y["train"][again]), (X["valid"][:64], data.y["valid"][:64]),
+    turn = in_turn(rows, looks, draw)
+    dls = training.array_loaders((X["train"][turn], data.y["train"][turn]), (X["valid"][:64], data.y["valid"][:64]),
                                  32, Augment(seed=draw), seed=draw)
     net = transfer.make(ARCH, weights, data.channels, len(data.classes), side=64)
     loss = nn.CrossEntropyLoss(label_smoothing=0.05)
@@ -41,6 +54,7 @@ def train_on(data, X, rows, weights, draw, looks):
 
 def compare(data, X, weights, n, draws, looks):
     """Give the row of one number of labels: both arms' scores, and the paired gain with its interval over draws."""
+    looks = looks_at(n, looks)
     arms = {"pre-trained": weights, "from scratch": f"{weights}-scratch"}
     taken = [data.take("train", n, seed=draw) for draw in range(draws)]
     scores = {name: [train_on(data, X, rows, arm, draw, looks) for draw, rows in enumerate(taken)]

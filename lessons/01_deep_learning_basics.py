@@ -28,7 +28,7 @@ from torch import nn
 from medkit import evaluate, plots, training
 from medkit.datasets import tables
 from medkit.exercise import Exercise
-from medkit.report import record, say
+from medkit.report import quote, record, say
 
 plots.use_style()
 
@@ -46,10 +46,10 @@ seed: int = 0  # which split, which starting weights
 # %% [markdown]
 # ## A working result first
 #
-# A needle takes cells from a lump in the breast. A microscope picture of them gives 30 measurements of
-# their nuclei: size, texture, symmetry. Is the lump malignant? Each row is one patient. Patients are split
-# into three groups: we learn from the first (*training*), choose with the second (*validation*), and look
-# at the third (*test*) once, at the end.
+# By default: a needle takes cells from a lump in the breast. A microscope picture of them gives 30 measurements of
+# their nuclei: size, texture, symmetry. Is the lump malignant? (A table of your own asks its own question.) Each row
+# is one patient. Patients are split into three groups: we learn from the first (*training*), choose with the second
+# (*validation*), and look at the third (*test*) once, at the end.
 
 # %% tags=["context", "nbval-check-output"]
 table = tables.load(dataset, outcome=outcome, seed=seed)
@@ -75,6 +75,10 @@ def arrays(table):
 
 
 X, y = arrays(table)
+numeric = list(table.X["train"].select_dtypes("number"))
+left_out = [column for column in table.X["train"] if column not in numeric]
+say(f"The network sees {len(numeric)} columns of numbers. "
+    + (f"Left out, as they hold no numbers: {', '.join(map(quote, left_out))}." if left_out else ""))
 
 # %% [markdown]
 # Now the whole of deep learning in a few lines. We stack two layers of nodes, and a `Learner` trains them.
@@ -287,13 +291,15 @@ plots.curves(range(1, 61), {"the 40 training patients (running mean)": path[:, 0
              "epoch (pass over the training patients)", "cross-entropy (nats)", "A large network on few patients")
 
 # %% [markdown]
-# ### More patients, better generalisation
+# ### Do more patients help?
 #
 # The *learning curve* shows the same network trained on more and more patients. The gap between the two
-# lines is what the network learned that holds only for the patients it met.
+# lines is what the network learned that holds only for the patients it met. Few draws make a bumpy line: look at its
+# ends, and at the bands.
 
 # %%
-sizes = [20, 50, 100, 200, len(y["train"])]
+everybody_there = len(y["train"])
+sizes = [n for n in (20, 50, 100, 200) if n < everybody_there] + [everybody_there]
 draws = 3 if effort == "demo" else 20
 
 
@@ -313,6 +319,13 @@ means = {name: [evaluate.Estimate(*three) for three in spread[:, j]]
          for j, name in enumerate(["training patients", "validation patients"])}
 plots.curves(sizes, means, "training patients", "AUROC",
              f"Learning curve of the network (bands: all {draws} draws)", log_x=True)
+
+# %%
+on_valid = points[:, :, 1].mean(axis=1)
+dips = [f"{n}" for n, step in zip(sizes[1:], np.diff(on_valid)) if step < 0]
+say(f"Validation AUROC: {on_valid[0]:.3f} from {sizes[0]} patients, {on_valid[-1]:.3f} from all {sizes[-1]}. "
+    + (f"It dips at {' and '.join(dips)}: with {draws} draws, chance moves the line too." if dips else
+       "It never dips."))
 
 # %% [markdown]
 # ## The claim, measured
@@ -382,12 +395,20 @@ record("gap_over_splits", evaluate.mean_interval(gaps))
 # ### At the bedside
 #
 # A clinic needs a yes or a no. We choose the threshold on *validation* patients so that at least 95 % of the
-# malignant lumps are found, and then look at what it does to test patients.
+# ill (class 1 of the table) are found, and then look at what it does to test patients.
 
 # %%
 cut = evaluate.threshold_for(y["valid"], risk(learn, X["valid"]), sensitivity=0.95)
 figures = evaluate.summary(y["test"], predictions["network"], cut)
 plots.estimates(figures, "value (no unit)", f"The network on test patients, threshold {cut:.2f}")
+
+# %%
+reached, ill = figures["sensitivity"], {part: int(codes.sum()) for part, codes in y.items()}
+say(f"Asked for: 95 % of the ill. Found among test patients: **{reached}**. "
+    + ("That is less than we asked for" if reached.value < 0.95 else "That is what we asked for")
+    + (", but the interval holds 95 %" if reached.low <= 0.95 <= reached.high else "")
+    + f". The threshold hangs on {ill['valid']} ill validation patients, the figure on {ill['test']} ill test "
+    "patients: both can move by chance.")
 
 # %%
 plots.calibration(y["test"], predictions, "Does a risk of 30 % mean 30 in 100?", bins=5)
@@ -399,11 +420,11 @@ plots.calibration(y["test"], predictions, "Does a risk of 30 % mean 30 in 100?",
 #
 # ### For whom does it work?
 #
-# A mean hides groups. This table has neither age nor sex, so we take what it has: the size of the nuclei,
-# below and above the median of the training patients.
+# A mean hides groups. A table with neither age nor sex still has measurements. We take the first, by default the
+# size of the nuclei, below and above the median of the training patients.
 
 # %%
-first = table.X["train"].columns[0]
+first = numeric[0]
 small = table.X["test"][first] < table.X["train"][first].median()
 half = np.where(small, f"{first}: lower half", f"{first}: upper half")
 evaluate.subgroups(evaluate.accuracy, y["test"], predictions["network"], half, threshold=cut).round(3)

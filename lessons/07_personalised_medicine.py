@@ -282,9 +282,9 @@ pd.DataFrame(rows).groupby(["dose", "model"], sort=False).mean().round(2).astype
 # %% [markdown]
 # ### An interval for each patient
 #
-# *Conformal prediction*: take the errors on validation patients, and find the size that 90 % of them stay
-# below. Put that much around each new prediction. If new patients are like these, 90 % of the true doses lie
-# inside, whatever the model.
+# *Conformal prediction* (Vovk, 2005; in this split form Lei, 2018): take the errors on validation patients, and find
+# the size that 90 % of them stay below. Put that much around each new prediction. If new patients are like these, 90 %
+# of the true doses lie inside, whatever the model.
 
 # %%
 def conformal(root, parts, level=0.9):
@@ -342,7 +342,7 @@ plots.estimates(worth, "mean absolute error (mg/week)", f"Genes and clinic ({dos
 # the life under one arm, not the other. Only where patients are simulated are both known.
 #
 # By default the choice is clopidogrel or usual care, in the virtual hospital. *CYP2C19\*2* keeps clopidogrel from
-# working, as in life; the size of each effect is made up.
+# working, as in life (Shuldiner, 2009); the size of each effect is made up.
 #
 # **We picked this question knowing the simulator's truth.** Of its treatments we took the one whose effect
 # depends on a few recorded genes and habits. The effects of others hang on how ill the patient is, which records
@@ -359,7 +359,8 @@ pd.DataFrame({arm: {"patients": int((trial.arm == k).sum()), "events": int(trial
 
 # %% [markdown]
 # Some were lost before the end. *Pseudo-values* turn each patient's time into the part that she adds to the
-# *restricted mean survival time* (RMST): the mean time alive within a horizon. Then any regression will do.
+# *restricted mean survival time* (RMST): the mean time alive within a horizon. Then any regression will do. In a trial
+# of breast cancer (`gbsg`, `gbsg2`) the event is recurrence or death: the time is then that *free of recurrence*.
 
 # %%
 def prepared(trial):
@@ -442,7 +443,7 @@ def cox(trial, Z, rows, inputs=None):
 
 # %% [markdown]
 # A log hazard says little to a patient. With the hazard of a patient at zero (*Breslow's* estimate) it becomes
-# days alive within the horizon, under each arm.
+# time alive within the horizon, under each arm.
 
 # %%
 def given(pairs, arm):
@@ -460,10 +461,11 @@ def time_alive(trial, Z, rows, risk):
 
 
 # %% [markdown]
-# Last, an adviser with inside knowledge. For clopidogrel *CYP2C19\*2*, the coronary variant at 9p21 and smoking
-# have been named. A Cox model in which these three alone change the effect has far less to learn. In the
-# hospital they are exactly the inputs that matter: this adviser **knows the shape of the truth**. It stands in
-# the table to show what such knowledge is worth, and nothing is recommended by it.
+# Last, an adviser with inside knowledge. In the hospital three inputs change what clopidogrel does: *CYP2C19\*2*,
+# smoking (Bliden, 2008, saw clots form less readily in smokers on the drug), and a coronary variant at 9p21, which the
+# makers of the hospital chose. A Cox model in which these three alone change the effect has far less to learn: this
+# adviser **knows the shape of the truth**. It stands in the table to show what such knowledge is worth, and nothing is
+# recommended by it.
 
 # %%
 def advise(trial, Z, y, rows):
@@ -486,9 +488,10 @@ fit_rows, valid, test = (trial.parts[name] for name in ("train", "valid", "test"
 benefit, risks = advise(trial, Z, y_alive, fit_rows)
 
 # %% [markdown]
-# What is advice worth? The *doubly robust* value needs no truth: it weighs those who happened to get what was
-# advised, and corrects by a model of the outcome. It is right when either the weights or the model is. The chance to
-# be treated is estimated among the patients judged (each fifth by the others), as other places treat otherwise.
+# What is advice worth? The *doubly robust* value (Bang & Robins, 2005) needs no truth: it weighs those who happened to
+# get what was advised, and corrects by a model of the outcome. It is right when either the weights or the model is.
+# The chance to be treated is estimated among the patients judged (each fifth by the others), as other places treat
+# otherwise.
 
 # %%
 def chance_treated(Z, arm):
@@ -565,7 +568,7 @@ found = dict.fromkeys(figures, "not measured")
 if trial.truth:
     table = judged(trial, benefit, terms)
     value = table[f"value ({trial.unit})"]
-    found = dict(zip(figures, [table["PEHE"]["X-learner"], value[best], value["treat all"], value["oracle"],
+    found = dict(zip(figures, [table["PEHE"][best], value[best], value["treat all"], value["oracle"],
                                table["regret"][best], table["share of gain"][best]]))
     display(table)
     say(f"{best}, told nothing of the simulator, has learned from {len(fit_rows):,} training patients and earns "
@@ -827,9 +830,10 @@ the bedside.""")
 
 # %% [markdown]
 # Now the treatment, for the first test patient of whom the adviser is sure (else for the first). *What drove
-# it*: how many days of the benefit go when one input is set to the mean of all.
+# it*: how much of the benefit goes when one input is set to the mean of all.
 
 # %%
+counted = "free of recurrence" if trial_data.startswith("gbsg") else "alive"  # until what the time runs
 patient = int(np.argmax(sure))
 here, gain_of = Z[test[patient]], time_alive(trial, Z, fit_rows, risks[best])
 draws = refits[:, patient]
@@ -850,7 +854,7 @@ def described(arm):
     drawn = [mean(w) for w in next(evaluate.resamples(len(r), count=200, seed=seed))] if len(r) > 1 else [np.nan]
     low, high = np.percentile(drawn, (2.5, 97.5))
     return {"similar patients": len(r), "had the event": int(trial.event[r].sum()),
-            f"{trial.unit} alive within {trial.horizon}": f"{np.mean(drawn):.1f} ({low:.1f} to {high:.1f})"}
+            f"{trial.unit} {counted} within {trial.horizon}": f"{np.mean(drawn):.1f} ({low:.1f} to {high:.1f})"}
 
 
 # %%
@@ -863,6 +867,7 @@ doubts = [text for text, holds in {
     f"only {agree:.0%} of the learners of this lesson advise the same": agree < 1,
     "treatment was not randomised, so the benefit may be that of who was chosen": trial_data in (
         "hospital-confounded", "gbsg"),
+    "not all were randomised, so part of the benefit may be that of who was chosen": trial_data == "gbsg2",
     f"intervals like this held the true effect of {inside:.0%} of simulated patients, not of 90 %": inside < 0.85,
     "the patients and their effects are simulated": bool(trial.truth),
     "what was not recorded may matter more than what was": True}.items() if holds]
@@ -870,7 +875,7 @@ doubts = [text for text, holds in {
 # %%
 say(f"""**Recommendation** ({trial.name}): **{trial.arms[int(votes[patient] > 0.5)] if sure[patient] else "no advice"}**
 
-**Expected benefit of {trial.arms[1]}**: {gains[-1]:+.1f} {trial.unit} alive within {trial.horizon} (90 % of
+**Expected benefit of {trial.arms[1]}**: {gains[-1]:+.1f} {trial.unit} {counted} within {trial.horizon} (90 % of
 {len(draws)} refits of {best}: {np.quantile(draws, 0.05):+.1f} to {np.quantile(draws, 0.95):+.1f}), as a mean
 of patients with such records.
 {f"The truth, which no clinic knows: {true_effect[patient]:+.1f}." if trial.truth else ""}
@@ -1059,3 +1064,13 @@ say(f"Dose ({doses.name}): gain over the formula {gain} mg a week; 90 % interval
 # - Künzel SR, et al. PNAS 116:4156-4165, 2019. [doi:10.1073/pnas.1804597116](https://doi.org/10.1073/pnas.1804597116)
 # - Schumacher M, et al. J Clin Oncol 12:2086-2093, 1994.
 #   [doi:10.1200/JCO.1994.12.10.2086](https://doi.org/10.1200/JCO.1994.12.10.2086) (GBSG2)
+# - Vovk V, Gammerman A, Shafer G. Algorithmic learning in a random world. Springer, 2005.
+#   [doi:10.1007/b106715](https://doi.org/10.1007/b106715) (conformal prediction)
+# - Lei J, et al. J Am Stat Assoc 113:1094-1111, 2018.
+#   [doi:10.1080/01621459.2017.1307116](https://doi.org/10.1080/01621459.2017.1307116) (split conformal)
+# - Bang H, Robins JM. Biometrics 61:962-973, 2005.
+#   [doi:10.1111/j.1541-0420.2005.00377.x](https://doi.org/10.1111/j.1541-0420.2005.00377.x) (double robustness)
+# - Shuldiner AR, et al. JAMA 302:849-857, 2009.
+#   [doi:10.1001/jama.2009.1232](https://doi.org/10.1001/jama.2009.1232) (CYP2C19 and clopidogrel)
+# - Bliden KP, et al. J Am Coll Cardiol 52:531-533, 2008.
+#   [doi:10.1016/j.jacc.2008.04.045](https://doi.org/10.1016/j.jacc.2008.04.045) (smoking and clopidogrel)

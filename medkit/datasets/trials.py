@@ -215,8 +215,10 @@ def deepsurv(source):
 
 def german():
     """Read the GBSG2 trial (Schumacher et al., 1994), months to recurrence or death."""
-    X, event, _, _, days, notes = cohorts.gbsg2()
+    X, event, _, _, days, _ = cohorts.gbsg2()
     coded = X.assign(menostat=1.0 * (X["menostat"] == "Post"), tgrade=X["tgrade"].astype(str).str.len().astype(float))
     return check_trial(Trial("gbsg2", coded.drop(columns="horTh").astype(float), (X["horTh"] == "yes").to_numpy(int),
                              days / 30.44, event.astype(bool), "months", 60, ("none", "hormonal therapy"),
-                             split(len(X), 0), notes))
+                             split(len(X), 0),
+                             [f"{len(X)} real patients of the German Breast Cancer Study Group; months to recurrence "
+                              "or death. Not all were randomised to hormonal therapy."]))

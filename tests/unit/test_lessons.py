@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -142,6 +143,36 @@ def test_built_notebooks_are_clean(path):
             assert len(output["metadata"]["image/png"]["alt"]) > 20
     executed = path.parent.name == "notebooks" and path.stem != "glossary"
     assert bool(outputs) == executed and path.stat().st_size < 1_500_000
+
+
+def cells(number, *starts, **names):
+    """Run the cells of a lesson that hold some text, in order, on top of `names`."""
+    for cell in lessons.compose(lessons.find(number)).cells:
+        if cell.cell_type == "code" and any(text in cell.source for text in starts):
+            exec(cell.source, names)
+    return names
+
+
+def test_lesson_1_takes_a_table_whose_first_column_is_text_and_says_what_it_leaves_out(tmp_path):
+    rows = "".join(f"P{k},{k},{'ab'[k % 2]},{k // 20}\n" for k in range(40))
+    (tmp_path / "t.csv").write_text("who,age,ward,died\n" + rows)
+    found = cells("1", "import medkit", "hidden: int", "table = ", "def scaled", dataset=None)
+    assert found["numeric"][0] == "mean radius" and found["left_out"] == []
+    mine = found["tables"].load(tmp_path / "t.csv", outcome="died")
+    found = cells("1", "def scaled", "first = numeric", **found | {
+        "table": mine, "predictions": {"network": mine.y["test"] * 0.5}, "y": mine.y, "cut": 0.4})
+    assert found["left_out"] == ["who", "ward"] and found["first"] == "age"
+
+
+def test_lesson_3_starts_from_shipped_weights_and_sees_every_label():
+    found = cells("3", "import medkit", "arch: str", "def looks(n)", effort="demo", y={"train": range(2800)})
+    turn = found["in_turn"](range(2800), 0)
+    assert len(set(turn)) == 2800 and len(found["in_turn"](range(26), 0)) == found["looks"](26)
+    source = next(c.source for c in lessons.compose(lessons.find("3")).cells if "def small_network" in c.source)
+    found |= {"which": "hospital", "data": SimpleNamespace(classes="ab")}
+    exec(source.partition("\n\n\nnetwork =")[0], found)
+    body = [found["small_network"](pretrained=True)[1][3][0].weight for _ in range(2)]
+    assert body[0].equal(body[1]), "the body is random, so a frozen one is of no use"
 
 
 @pytest.mark.parametrize("path", [p for p in BUILT if p.stem in ("start", "glossary")],

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import nbformat
+import numpy as np
 import pytest
 
 from medkit import lessons
@@ -13,6 +14,7 @@ from medkit.report.record import FIGURE, outputs_of
 
 HERE = Path(__file__).parents[2] / "benchmarks"
 sys.path.insert(0, str(HERE))
+import label_efficiency  # noqa: E402
 import results  # noqa: E402
 import results_head  # noqa: E402
 
@@ -91,3 +93,11 @@ def test_the_figure_draws_what_lies_between_0_and_1(tmp_path, monkeypatch):
     assert results_head.on_one_scale([row, {**row, "ours": estimate(8.1, 8.0, 8.2)}]) == [row]
     results_head.draw([row])
     assert (tmp_path / "figure.png").stat().st_size > 5000
+
+
+@pytest.mark.parametrize("n", [25, 1000, 4708])
+def test_no_labelled_image_comes_again_before_all_have_come(n):
+    looks = label_efficiency.looks_at(n, 3200)
+    turn = label_efficiency.in_turn(np.arange(n), looks, draw=0)
+    assert len(turn) == looks and looks % 32 == 0 and set(turn[:n]) == set(range(n))
+    assert np.ptp(np.bincount(turn, minlength=n)) <= 1

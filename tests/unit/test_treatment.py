@@ -163,3 +163,9 @@ def test_a_patient_unlike_any_in_training_is_flagged_though_each_value_is_usual(
     share = treatment.stranger_than(X, np.array([usual, tall_and_light]))
     assert share[0] < 0.01 and share[1] > 0.99
     assert treatment.stranger_than(X, X).mean() == pytest.approx(0.5, abs=0.001)
+
+
+def test_the_german_trial_says_its_unit_and_that_not_all_were_randomised():
+    found = trials.trial("gbsg2")
+    assert found.unit == "months" and "months to recurrence or death" in found.notes[0]
+    assert "days" not in found.notes[0] and "Not all were randomised" in found.notes[0]
