@@ -40,7 +40,7 @@ plots.use_style()
 dataset: str = "wisconsin-breast-cancer"  # a table by name, or the path of a CSV file
 outcome: str = "outcome"  # for a CSV file: the column to predict (two values)
 effort: str = "demo"  # demo | full: more splits and more draws
-hidden: int = 16  # nodes in the hidden layer
+hidden: int = 16  # 1 to 4096: nodes in the hidden layer
 seed: int = 0  # which split, which starting weights
 
 # %% [markdown]
@@ -53,6 +53,8 @@ seed: int = 0  # which split, which starting weights
 
 # %% tags=["context", "nbval-check-output"]
 table = tables.load(dataset, outcome=outcome, seed=seed)
+for note in table.notes:
+    say(note)
 pd.DataFrame({part: np.bincount(y) for part, y in table.y.items()}, index=table.classes)
 
 # %% [markdown]

@@ -57,8 +57,8 @@ warnings.simplefilter("ignore", ConvergenceWarning)  # unscaled features converg
 # %% tags=["parameters", "context"]
 dataset: str = "virtual-hospital"  # simulated; or challenge-2012; or a long table: patient, time, variable, value
 effort: str = "demo"  # demo | full: more repeats and more draws
-slips: float = 0.02  # share of some variables' values that we damage on purpose (simulated stays only)
-noise_features: int = 2000  # columns of pure chance in the study of leaks
+slips: float = 0.02  # 0 to 1: share of some variables' values that we damage on purpose (simulated stays only)
+noise_features: int = 2000  # 1 to 100000: columns of pure chance in the study of leaks
 seed: int = 0  # which patients, split, draws
 
 # %% [markdown]

@@ -51,7 +51,7 @@ dataset: str = "virtual-hospital"  # simulated; or a MedMNIST name such as pneum
 size: int = 28  # side of the images in pixels; MedMNIST has 28, 64, 128, 224
 arch: str = "resnet18"  # pre-trained network: resnet18, resnet34, resnet50, squeezenet1_1, densenet121
 effort: str = "demo"  # demo | full: more labels, draws, epochs and seeds
-sensitivity_wanted: float = 0.95  # the share of the ill that the threshold must find
+sensitivity_wanted: float = 0.95  # 0 to 1: the share of the ill that the threshold must find
 seed: int = 0  # starting weights and draws
 
 # %% [markdown]

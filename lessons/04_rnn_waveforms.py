@@ -48,7 +48,7 @@ dataset: str = "virtual-hospital"  # ECG: simulated; or mitdb (MIT-BIH Arrhythmi
 eeg: str = "virtual-hospital"  # EEG: simulated seizures; or eegmat (real, rest or mental arithmetic)
 effort: str = "demo"  # demo | full: all beats, more networks
 borrow: bool = True  # real ECG, full effort: trees and networks also learn from simulated patients
-run_length: int = 32  # how many consecutive beats the network sees together
+run_length: int = 32  # 1 to 1000: how many consecutive beats the network sees together
 seed: int = 0  # starting weights, and simulated patients
 
 # %% [markdown]

@@ -50,8 +50,8 @@ plots.use_style()
 # %% tags=["parameters", "context"]
 dataset: str = "virtual-hospital"  # virtual-hospital | mitdb | hannover-cxr: the first is simulated
 effort: str = "demo"  # demo | full: more patients or beats, more epochs
-modality_dropout: float = 0.15  # how often a modality is hidden from the fusion network in training
-sensitivity_wanted: float = 0.9  # the share of the ill that the threshold must find
+modality_dropout: float = 0.15  # 0 to 1: how often a modality is hidden from the fusion network in training
+sensitivity_wanted: float = 0.9  # 0 to 1: the share of the ill that the threshold must find
 seed: int = 7  # patients or split, and starting weights (settings were tried on 0)
 
 # %% [markdown]

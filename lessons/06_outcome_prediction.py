@@ -56,7 +56,7 @@ plots.use_style()
 dataset: str = "virtual-hospital"  # simulated; or challenge-2012; or a long table: patient, time, variable, value
 test_on: str = "cv"  # cv | b | c: challenge-2012, cross-validated on set a, or learned from a and tested on b or c
 encounters: str = "hospital-readmission"  # simulated; or diabetes130; or the path of a table with a row per stay
-horizon_hours: int = 48  # how many hours of the stay the models may see
+horizon_hours: int = 48  # 1 to 1000: how many hours of the stay the models may see
 effort: str = "demo"  # demo | full: larger networks, more folds
 seed: int = 0  # split, starting weights
 

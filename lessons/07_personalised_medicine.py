@@ -56,7 +56,7 @@ plots.use_style()
 dataset: str = "virtual-hospital"  # virtual-hospital | iwpc-warfarin: who gets warfarin
 trial_data: str = "virtual-hospital"  # virtual-hospital | hospital-confounded | gbsg | gbsg2 | deepsurv-simulated: a trial
 effort: str = "demo"  # demo | full: more patients, splits and refits
-abstain_at: float = 0.9  # advise only where this share of refits agree on the direction
+abstain_at: float = 0.9  # 0 to 1: advise only where this share of refits agree on the direction
 seed: int = 0  # patients, splits, starting weights
 
 # %% [markdown]

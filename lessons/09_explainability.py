@@ -52,7 +52,7 @@ plots.use_style()
 dataset: str = "virtual-hospital"  # simulated; or a MedMNIST name such as pneumoniamnist; or a folder
 boxes: str = ""  # for a folder: a CSV (file, xmin, ymin, xmax, ymax) or a folder of Pascal VOC files
 effort: str = "demo"  # demo | full: more films and epochs
-tolerance: int = 1  # pixels by which a peak may miss the lesion and still count
+tolerance: int = 1  # 0 to 28: pixels by which a peak may miss the lesion and still count
 seed: int = 0  # patients and starting weights
 
 # %% [markdown]
