@@ -384,7 +384,7 @@ p_trees = ask_trees(trees, tested)
 #
 # The ectopic beats of one heart mostly come from the same place: they look alike, come equally early, and differ from
 # those of other hearts. So each record may teach a small model of its own. A logistic regression learns from the beats
-# whose class GRU and trees are sure of (0.7 or more), as if that were the truth; then it is asked about all beats of
+# whose class GRU and trees are sure of (above 0.7), as if that were the truth; then it is asked about all beats of
 # the record, and its answer counts half. This is *self-training* (Scudder, 1965; *pseudo-labels*: Lee, 2013). It needs
 # the whole recording, but no label of it.
 

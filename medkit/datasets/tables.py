@@ -125,8 +125,11 @@ def wisconsin():
 def read_file(path, schema):
     """Read a user's table and part it into features, outcome codes, patients, class names and times."""
     outcome, patient, time = (schema.get(key) for key in ("outcome", "patient", "time"))
-    patient, told = (patient, []) if patient else patient_in(read_frame(path), [outcome, time])
-    frame, notes = once(read_frame(path, patient)) if patient else (read_frame(path), [])
+    frame, told = read_frame(path, patient), []
+    if not patient:
+        patient, told = patient_in(frame, [outcome, time])
+        frame = read_frame(path, patient) if patient else frame
+    frame, notes = once(frame) if patient else (frame, [])
     needed = [column for column in (outcome, patient, time) if column]
     columns_there(frame, [*needed, *schema.get("columns", {})], path)
     cells_filled(frame, needed, path)

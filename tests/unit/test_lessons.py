@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from medkit import build, lessons
@@ -162,6 +163,17 @@ def test_lesson_1_takes_a_table_whose_first_column_is_text_and_says_what_it_leav
     found = cells("1", "def scaled", "first = numeric", **found | {
         "table": mine, "predictions": {"network": mine.y["test"] * 0.5}, "y": mine.y, "cut": 0.4})
     assert found["left_out"] == ["who", "ward"] and found["first"] == "age"
+
+
+def test_lesson_4_a_record_teaches_itself_by_what_is_sure_and_leaves_alone_what_is_not():
+    own_model = cells("4", "import medkit", "def own_model")["own_model"]
+    kind = np.repeat([0, 1], [80, 20])
+    looks = np.random.default_rng(0).normal(6.0 * kind[:, None], 1, (100, 3))
+    p = np.eye(4)[kind] * 0.9 + 0.025
+    p[90:] = [0.55, 0.45, 0, 0]  # half of the rare beats look like their kind, but models of other hearts doubt
+    assert (own_model(looks, p).argmax(axis=1) == kind).all() and (p.argmax(axis=1) != kind).sum() == 10
+    unsure = np.full((100, 4), 0.25)
+    assert own_model(looks, unsure) is unsure
 
 
 def test_lesson_3_starts_from_shipped_weights_and_sees_every_label():
