@@ -3,11 +3,13 @@
 import ast
 import re
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 from medkit import copies
 
@@ -28,6 +30,13 @@ def conda(path):
 def test_every_requirement_has_a_pin_that_satisfies_it():
     for requirement in [Requirement(line) for line in PROJECT["dependencies"]] + EXTRAS:
         assert requirement.specifier.contains(PINS[requirement.name]), requirement
+
+
+def test_every_pin_installs_on_an_early_python_3_11():
+    found = {name: metadata.metadata(name) for name in PINS if any(metadata.distributions(name=name))}
+    late = [name for name, told in found.items() if told["Version"] == PINS[name]
+            and not SpecifierSet(told["Requires-Python"] or "").contains("3.11.2")]  # as Debian 12 has it
+    assert len(found) > 100 and late == []
 
 
 @pytest.mark.parametrize("path, torch", [("environment.yml", "pytorch"), ("binder/environment.yml", "pytorch-cpu")])
