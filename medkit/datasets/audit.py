@@ -39,7 +39,7 @@ ADVICE = {"leak": "Was it known when the prediction is to be made? If not, ignor
           "repeated": "Written twice? Remove the copies.", "ignored": "Mend it, or give its type in the schema.",
           "outcomes differ": "Right if each row is a visit with its own outcome. If not, mend it.",
           "constant": "It tells nothing. Ignore it.", "duplicate": "One patient under two names? Join or remove them.",
-          "few": "Intervals will be wide. Collect more.", "signal": "Look at it. Leave it out if it is not real."}
+          "few": "Scores mean little; from fewer than 10 intervals too. Collect more.", "signal": "Look at it. Leave it out if it is not real."}
 
 
 def findings(own):
@@ -138,11 +138,15 @@ def identity(own):
 
 
 def few(own):
-    """Find classes with few patients, and a test part with so few that nothing can be said of others."""
-    counts = {c: len(np.unique(own.patients[own.y == k])) for k, c in enumerate(own.classes)}
-    tested = len(np.unique(own.patients[own.parts["test"]]))
-    return [Finding("few", c, f"Only {n} patients are '{c}'.") for c, n in counts.items() if n < 50] + [
-        Finding("few", "test", f"Only {tested} patients in the test part.")] * (tested < 10)
+    """Find classes with few patients, and those with so few in the test part that no interval of a score holds."""
+    found = [Finding("few", c, f"Only {n} patients are '{c}'.") for c, n in patients_of(own, np.arange(len(own.y))).items() if n < 50]
+    return found + [Finding("few", "test", f"Only {n} patients of the test part are '{c}'.")
+                    for c, n in patients_of(own, own.parts["test"]).items() if n < 10]
+
+
+def patients_of(own, rows):
+    """Count the patients of each class among some rows: {class: patients}."""
+    return {c: len(np.unique(own.patients[rows][own.y[rows] == k])) for k, c in enumerate(own.classes)}
 
 
 def duplicates(own):

@@ -48,6 +48,13 @@ def test_clean_data_raise_no_alarm(tmp_path):
     assert audit.findings(own.load(tmp_path / "ward.csv")) == []
 
 
+def test_a_class_that_is_rare_in_the_test_part_is_told(tmp_path):
+    frame = clean_table()
+    frame.assign(died=(frame.index < 7).astype(int)).to_csv(tmp_path / "ward.csv", index=False)
+    told = [f.text for f in audit.findings(own.load(tmp_path / "ward.csv")) if f.kind == "few"]
+    assert told == ["Only 7 patients are '1'.", "Only 1 patients of the test part are '1'."]
+
+
 def test_a_flaw_is_what_raises_its_alarm(tmp_path):
     def kinds(frame, extra=""):
         frame.to_csv(tmp_path / "ward.csv", index=False)
