@@ -2,6 +2,7 @@
 
 import math
 import re
+from contextlib import suppress
 
 FIGURE = "application/vnd.medkit.figure+json"
 PROVENANCE = "application/vnd.medkit.provenance+json"
@@ -83,10 +84,8 @@ def versions():
 
     found = {"python": platform.python_version()}
     for name in PACKAGES:
-        try:
+        with suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
     return found
 
 
