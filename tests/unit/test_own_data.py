@@ -1,6 +1,7 @@
 """An analyst's own data: schema inferred, flaws found where they are and not where they are not, reports that run."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -204,6 +205,12 @@ def test_dicom_films_are_split_by_patient_and_tell_of_none(tmp_path):
     task, = run(["10"], {"dataset": str(films), "save_to": str(out / "model")}, out, progress=False)
     page, = run(["patient"], {"model": str(out / "model"), "data": str(films), "patient": first}, out, progress=False)
     assert (task.status, page.status) == ("done", "done"), (task.error, page.error)
+    html = (out / "10_your_own_data.html").read_text()
+    assert "intervals below are narrower" in html and "too few test patients of a class" in html
+    assert set(re.search(r"training images\. \d+ images: ([^\"]*)\.", html)[1].split(", ")) == set(one.classes)
+    html = (out / "patient.html").read_text()
+    fall = re.search(r'what drove the prediction: (?:most in row \d and column \d of .* fall by (\S+)|no part of .*)\."', html)
+    assert "from whom the model has learned" in html and (fall[1] is None or abs(float(fall[1])) > 0)
     written = [p for p in tmp_path.rglob("*") if p.is_file() and p.suffix != ".dcm"]
     assert {"schema.toml", "model.json", "weights.safetensors", "patient.html", "10_your_own_data.ipynb"} <= {p.name for p in written}
     assert not [p for p in written if b"secret" in p.read_bytes().lower()]
