@@ -18,6 +18,7 @@ from .split import folds
 LEAK, FILE_LEAK, TELLING, RANKS = 0.95, 0.8, 0.65, 0.65  # AUROC of one column alone
 MOST = 5000  # rows that are looked at for one column
 SAME = 0.9995  # correlation of two images or signals that are taken for one
+DAY_FIRST = r"\d{1,2}\.\d{1,2}\.\d{4}|(1[3-9]|[23]\d)[-/]\d{1,2}[-/]\d{4}"  # a date that begins with the day
 SENTINELS = {-999, -99, -9, -1, 99, 999, 9999, 99999}
 
 
@@ -109,14 +110,16 @@ def spellings(values, name):
 
 
 def dates(own):
-    """Find dates that lie after the date of the outcome."""
+    """Find dates that lie after the date of the outcome; 05.03.2023 is in March, 05/03/2023 only beside such as 13/03/2023."""
     known = own.schema.get("outcome_date")
     columns = [c for c, kind in own.schema["columns"].items() if kind == "date" and c != known]
     if not known:
         return []
-    when = {c: pd.to_datetime(own.facts[c], errors="coerce", format="mixed") for c in [known, *columns]}
-    late = {c: int((when[c] > when[known]).sum()) for c in columns}
-    return [Finding("date", c, f"{n} dates lie after the outcome ('{known}').") for c, n in late.items() if n]
+    told = own.facts[[known, *columns]]
+    day_first = any(told[c].astype(str).str.match(DAY_FIRST).any() for c in told)
+    when = {c: pd.to_datetime(told[c], errors="coerce", format="mixed", dayfirst=day_first) for c in told}
+    return [Finding("date", c, f"{n} dates lie after the outcome ('{known}').")
+            for c in columns if (n := int((when[c] > when[known]).sum()))]
 
 
 def repeats(own):
@@ -139,9 +142,9 @@ def identity(own):
 
 def few(own):
     """Find classes with few patients, and those with so few in the test part that no interval of a score holds."""
-    found = [Finding("few", c, f"Only {n} patients are '{c}'.") for c, n in patients_of(own, np.arange(len(own.y))).items() if n < 50]
-    return found + [Finding("few", "test", f"Only {n} patients of the test part are '{c}'.")
-                    for c, n in patients_of(own, own.parts["test"]).items() if n < 10]
+    everyone, tested = (patients_of(own, rows) for rows in (np.arange(len(own.y)), own.parts["test"]))
+    return [Finding("few", c, f"Only {n} patients are '{c}'.") for c, n in everyone.items() if n < 50] + [
+        Finding("few", "test", f"Only {n} patients of the test part are '{c}'.") for c, n in tested.items() if n < 10]
 
 
 def patients_of(own, rows):

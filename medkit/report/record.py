@@ -112,11 +112,8 @@ def peak_memory():
 
 
 def outputs_of(notebook, kind):
-    """Yield what a notebook's cells displayed of one kind (FIGURE or PROVENANCE), in order."""
-    for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            if kind in output.get("data", {}):
-                yield output["data"][kind]
+    """Give what a notebook's cells displayed of one kind (FIGURE or PROVENANCE), in order, one by one."""
+    return (o["data"][kind] for c in notebook.cells for o in c.get("outputs", []) if kind in o.get("data", {}))
 
 
 def drop_progress(notebook):

@@ -56,6 +56,17 @@ def test_a_class_that_is_rare_in_the_test_part_is_told(tmp_path):
     assert told == ["Only 7 patients are '1'.", "Only 1 patients of the test part are '1'."]
 
 
+@pytest.mark.parametrize("written", ["%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y-%m-%d %H:%M"])
+def test_dates_are_compared_as_they_were_written(tmp_path, written):
+    frame = clean_table()
+    admitted = pd.Timestamp("2023-01-01") + pd.to_timedelta(frame.index % 300, "D")
+    frame["admitted"], frame["died_on"] = admitted.strftime(written), (admitted + pd.Timedelta(days=9)).strftime(written)
+    frame.to_csv(tmp_path / "ward.csv", index=False)
+    assert not [f for f in audit.findings(own.load(tmp_path / "ward.csv")) if f.kind == "date"]
+    frame.assign(admitted=frame["died_on"], died_on=frame["admitted"]).to_csv(tmp_path / "ward.csv", index=False)
+    assert "400 dates lie after" in next(f.text for f in audit.findings(own.load(tmp_path / "ward.csv")) if f.kind == "date")
+
+
 def test_a_flaw_is_what_raises_its_alarm(tmp_path):
     def kinds(frame, extra=""):
         frame.to_csv(tmp_path / "ward.csv", index=False)
