@@ -456,6 +456,8 @@ if not data.multi_label:
 # %%
 ahead = means["pre-trained"][-1].value if gains else np.nan
 catch_up = ("No pre-trained network stands beside it." if not gains else
+            "With all labels no gain of pre-training was shown above, so there is none to catch up with."
+            if gains[everything].low <= 0 else
             "So even longer training from nothing does not reach the pre-trained network here."
             if found["AUROC"].high < ahead else
             "So with all labels a small network that trains for longer is better than the pre-trained one after so "
