@@ -44,9 +44,16 @@ def test_every_planted_flaw_is_found(desk, name):
     assert set(planted[name]) <= found
 
 
-def test_clean_data_raise_no_alarm(tmp_path):
-    clean_table().to_csv(tmp_path / "ward.csv", index=False)
+@pytest.mark.parametrize("left_out", [[], ["crp"], ["sex", "crp"]])  # of few columns rows are alike by chance
+def test_clean_data_raise_no_alarm(tmp_path, left_out):
+    clean_table().drop(columns=left_out).to_csv(tmp_path / "ward.csv", index=False)
     assert audit.findings(own.load(tmp_path / "ward.csv")) == []
+
+
+def test_a_table_that_was_appended_to_itself_is_found(tmp_path):
+    frame = clean_table()
+    pd.concat([frame, frame.assign(mrn="n" + frame["mrn"])]).to_csv(tmp_path / "ward.csv", index=False)
+    assert "400 pairs of rows" in next(f.text for f in audit.findings(own.load(tmp_path / "ward.csv")) if f.kind == "duplicate")
 
 
 def test_a_class_that_is_rare_in_the_test_part_is_told(tmp_path):
