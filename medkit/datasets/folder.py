@@ -84,7 +84,7 @@ def list_classes(folder):
     if empty:
         raise MedkitError(f"No image in the class folder {folder / empty[0]}. Add images "
                           f"({', '.join(sorted(SUFFIXES))}) or remove the folder.")
-    rows = [(str(f.relative_to(folder)), name) for name, found in files.items() for f in found]
+    rows = [(f.relative_to(folder).as_posix(), name) for name, found in files.items() for f in found]
     return pd.DataFrame(rows, columns=["file", "label"])
 
 
@@ -96,6 +96,7 @@ def read_labels(folder):
     table = tables.read_frame(path, "patient", str)
     tables.columns_there(table, ["file", "label"], path)
     tables.cells_filled(table, [c for c in ("file", "label", "patient", "split") if c in table], path)
+    table["file"] = table["file"].str.replace("\\", "/")  # as Windows writes it
     check_files(table, folder)
     return table
 
@@ -104,7 +105,7 @@ def check_files(table, folder):
     """Check that each row names a file that is there, once."""
     path = folder / "labels.csv"
     tables.refuse(table["file"].duplicated(), path, lambda row: f"'{table['file'][row]}' is named twice")
-    inside = {str(f.relative_to(folder)) for f in folder.rglob("*")}
+    inside = {f.relative_to(folder).as_posix() for f in folder.rglob("*")}
     absent = ~table["file"].isin(inside) & ~(table["file"] + ".hea").isin(inside)  # WFDB's go without ending
     tables.refuse(absent, path, lambda row: f"there is no file '{table['file'][row]}' in {folder}")
 

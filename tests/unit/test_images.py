@@ -91,6 +91,12 @@ def test_patients_of_a_labels_file_stay_on_one_side(folder):
     assert not (sides[0] & sides[1] or sides[0] & sides[2] or sides[1] & sides[2])
 
 
+def test_a_labels_file_that_windows_wrote(folder):
+    rows = [row.replace("/", "\\") for row in every(folder)]
+    data = images.load(labelled(folder, rows), size=16)
+    assert all(name.startswith(("ill/", "well/")) for names in data.files.values() for name in names)
+
+
 def test_a_split_column_is_followed_and_checked(folder):
     def part(k):
         return ["train", "valid", "test"][k % 3]
