@@ -216,13 +216,13 @@ def test_a_table_of_reports_is_read_as_data_are(tmp_path, how):
 GAIN = next(c.source for c in lessons.read(lessons.find("10")).cells if "plots.estimates(" in c.source)
 
 
-@pytest.mark.parametrize("chosen, low, high, words", [
-    ("network", 0.1, 0.2, "**better, beyond chance"), ("network", -0.2, -0.1, "**worse, beyond chance"),
-    ("network", -0.1, 0.1, "**not better beyond chance"), ("prevalence", -0.2, -0.1, "Prevalence was chosen"),
-    ("logistic regression", 0, 0, "Logistic regression itself")])
-def test_the_gain_over_the_baseline_is_told_as_it_is(chosen, low, high, words):
+@pytest.mark.parametrize("chosen, rarest, low, high, words", [
+    ("network", 5, 0.1, 0.2, "**better, beyond chance"), ("network", 5, -0.2, -0.1, "**worse, beyond chance"),
+    ("network", 4, 0.1, 0.2, "**too few test patients"), ("network", 5, -0.1, 0.1, "**not better beyond chance"),
+    ("prevalence", 5, -0.2, -0.1, "Prevalence was chosen"), ("logistic regression", 5, 0, 0, "Logistic regression itself")])
+def test_the_gain_over_the_baseline_is_told_as_it_is(chosen, rarest, low, high, words):
     said, estimate = [], evaluate.Estimate(0.5, 0.4, 0.6)
     exec(GAIN, {"sets": {"w": None}, "main": "w", "results": {"w": {"auroc": estimate, "baseline_auroc": estimate}},
                 "plots": SimpleNamespace(estimates=lambda *a: None), "simulated": False, "quote": str, "say": said.append,
-                "chosen": {"w": chosen}, "gain": evaluate.Estimate((low + high) / 2, low, high), "title": "w"})
+                "chosen": {"w": chosen}, "rarest": lambda one: rarest, "gain": evaluate.Estimate((low + high) / 2, low, high), "title": "w"})
     assert words in said[-1]
