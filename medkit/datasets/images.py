@@ -105,8 +105,7 @@ def medmnist(name, size=28):
     card = catalog.card(name)
     arrays = read_npz(fetch.path(name, f"{name}.npz" if size == 28 else f"{name}_{size}.npz"))
     parts = {"train": "train", "valid": "val", "test": "test"}
-    images = {part: arrays[f"{key}_images"] for part, key in parts.items()}
-    X = {part: a.reshape(*a.shape[:3], -1) for part, a in images.items()}
+    X = {part: (a := arrays[f"{key}_images"]).reshape(*a.shape[:3], -1) for part, key in parts.items()}
     multi = card.task == "multi-label"
     codes = {part: arrays[f"{key}_labels"].astype(np.int64) for part, key in parts.items()}
     y = codes if multi else {part: c[:, 0] for part, c in codes.items()}
@@ -151,7 +150,9 @@ def from_folder(folder, size, seed):
     whole = {"X": X, "y": y, "patients": patients, "files": read_labels(folder)["file"].to_numpy(str)}
     made = ImageSet(folder.name, classes, notes=notes, **{k: {p: v[r] for p, r in parts.items()} for k, v in whole.items()})
     wanted = tables.schema_beside(folder / "schema").get("positive")
-    return positive_last(made, wanted or schema.positive_of(dict(zip(classes, np.bincount(y).tolist()))), folder)
+    made = positive_last(made, wanted or schema.positive_of(dict(zip(classes, np.bincount(y).tolist()))), folder)
+    told = f"To be found: {' against '.join(made.classes[::-1])}. If that is wrong, write it into schema.toml: medkit new."
+    return replace(made, notes=made.notes + [told] * (len(classes) == 2))
 
 
 def positive_last(made, wanted, where):

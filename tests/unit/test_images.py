@@ -70,6 +70,7 @@ def test_of_two_classes_the_ill_are_number_1(folder):
     for part, codes in data.y.items():
         assert [name.startswith("ill") for name in data.files[part]] == codes.tolist()
         assert ((data.X[part].mean(axis=(1, 2, 3)) > 128) == codes).all()
+    assert any("To be found: ill against well" in note for note in data.notes)
     (folder / "schema.toml").write_text('positive = "well"')
     assert images.load(folder, size=16).classes == ["ill", "well"]
     (folder / "schema.toml").write_text('positive = "wel"')
