@@ -439,20 +439,20 @@ plots.calibration(y["test"], predictions, "Does a risk of 30 % mean 30 in 100?",
 #
 # ### For whom does it work?
 #
-# A mean hides groups. A table with neither age nor sex still has measurements. We take the first, by default the
-# size of the nuclei, below and above the median of the training patients.
+# A mean hides groups. A table with neither age nor sex still has measurements. We take the first that
+# is no mere yes or no, by default the size of the nuclei, below and above the median of the training patients.
 
 # %%
-first = numeric[0]
-small = table.X["test"][first] < table.X["train"][first].median()
-half = np.where(small, f"{first}: lower half", f"{first}: upper half")
+first = next((name for name in numeric if table.X["train"][name].nunique() > 10), numeric[0])
+value, middle = table.X["test"][first], table.X["train"][first].median()
+half = np.select([value.isna(), value < middle], [f"{first}: not known", f"{first}: lower half"], f"{first}: upper half")
 evaluate.subgroups(evaluate.accuracy, y["test"], predictions["network"], half, who["test"], threshold=cut).round(3)
 
 # %% [markdown]
 # ## Where it fails
 #
 # A network knows only the world of its training patients. Suppose that a second clinic's software reports
-# the first measurement in a unit ten times smaller, and nobody tells the network. It does not object.
+# that measurement in a unit ten times smaller, and nobody tells the network. It does not object.
 # It just answers.
 
 # %%

@@ -615,8 +615,8 @@ say(f"**Probability of illness {risk['test'][who]:.0%}** (calibrated; the networ
     f"95 %): the probability lies {belongs} that interval. Both hold where {y['valid'].mean():.0%} of the films are of "
     f"the ill, as here; where illness is rarer, both are too high. The film is {strange} those that the network has "
     "learned from. **Do not trust this answer** if the map lies outside the lungs or on a letter, a tube or a cable; "
-    "if the film is from a child or from another device; if the interval contains the rate at which you would act "
-    "anyway.")
+    "if the patient or the device is unlike those that it has learned from (a child among adults, say); if the interval "
+    "contains the rate at which you would act anyway.")
 
 # %% [markdown]
 # ## Where it fails
