@@ -27,6 +27,7 @@ from torch import nn
 
 from medkit import evaluate, plots, training
 from medkit.datasets import tables
+from medkit.errors import MedkitError
 from medkit.exercise import Exercise
 from medkit.report import quote, record, say
 
@@ -47,12 +48,17 @@ seed: int = 0  # which split, which starting weights
 # ## A working result first
 #
 # By default: a needle takes cells from a lump in the breast. A microscope picture of them gives 30 measurements of
-# their nuclei: size, texture, symmetry. Is the lump malignant? (A table of your own asks its own question.) Each row
-# is one patient. Patients are split into three groups: we learn from the first (*training*), choose with the second
-# (*validation*), and look at the third (*test*) once, at the end.
+# their nuclei: size, texture, symmetry. Is the lump malignant? Each row is one patient. (A table of your own
+# asks its own question, and a patient may have several rows.) Patients are split into three groups: we learn from the
+# first (*training*), choose with the second (*validation*), and look at the third (*test*) once, at the end.
 
 # %% tags=["context", "nbval-check-output"]
 table = tables.load(dataset, outcome=outcome, seed=seed)
+who = table.patients
+if len(table.classes) != 2:
+    raise MedkitError(f"This lesson needs an outcome of two values; '{outcome}' in {dataset} has {len(table.classes)}: "
+                      f"{', '.join(table.classes[:5])}. Join some, or use medkit report, which takes up to 20.")
+say(f"Class 1 of the table, *the ill* below: **{quote(table.classes[1])}**. Class 0: {quote(table.classes[0])}.")
 for note in table.notes:
     say(note)
 pd.DataFrame({part: np.bincount(y) for part, y in table.y.items()}, index=table.classes)
@@ -107,7 +113,7 @@ def risk(learn, X):
 # %%
 learn = train(X["train"], y["train"], X["valid"], y["valid"], progress=True)
 say(f"On validation patients the network's AUROC is "
-    f"**{evaluate.interval(evaluate.auroc, y['valid'], risk(learn, X['valid']))}**.")
+    f"**{evaluate.interval(evaluate.auroc, y['valid'], risk(learn, X['valid']), who['valid'])}**.")
 
 # %% [markdown]
 # AUROC is the chance that a randomly chosen ill patient gets a higher risk than a randomly chosen well one:
@@ -282,14 +288,14 @@ frame.iloc[[0, 1, 5, 19]].round(6)
 # ## Learning or memorising?
 #
 # A large network can learn its training patients by heart. We give one with 256 hidden nodes only 40
-# patients and let it train for long. The loss on these 40 goes on falling. The loss on others does not:
-# that is *overfitting*.
+# patients and let it train for long. The loss on these 40 goes on falling. Where the loss on others no longer falls
+# with it, or rises, that is *overfitting*.
 
 # %%
 few = np.random.default_rng(seed).permutation(len(y["train"]))[:40]
 crammed = train(X["train"][few], y["train"][few], X["valid"], y["valid"], epochs=60, n_hidden=256)
 path = np.array(crammed.recorder.values)
-plots.curves(range(1, 61), {"the 40 training patients (running mean)": path[:, 0], "validation patients": path[:, 1]},
+plots.curves(range(1, 61), {f"the {len(few)} training patients (running mean)": path[:, 0], "validation patients": path[:, 1]},
              "epoch (pass over the training patients)", "cross-entropy (nats)", "A large network on few patients")
 
 # %% [markdown]
@@ -316,8 +322,16 @@ def one_point(n, draw):
 points = np.array([[one_point(n, draw) for draw in range(draws)] for n in sizes])
 
 # %%
+class Spread(evaluate.Estimate):
+    """A mean over draws, with the lowest and the highest of them: no interval."""
+
+    def __str__(self):
+        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f} over draws)"
+
+
+# %%
 spread = np.stack([points.mean(axis=1), points.min(axis=1), points.max(axis=1)], axis=-1)
-means = {name: [evaluate.Estimate(*three) for three in spread[:, j]]
+means = {name: [Spread(*three) for three in spread[:, j]]
          for j, name in enumerate(["training patients", "validation patients"])}
 plots.curves(sizes, means, "training patients", "AUROC",
              f"Learning curve of the network (bands: all {draws} draws)", log_x=True)
@@ -353,8 +367,8 @@ predictions = {"network": risk(learn, X["test"]),
 plots.discrimination(y["test"], predictions, "Test patients")
 
 # %%
-found = {name: evaluate.interval(evaluate.auroc, y["test"], p) for name, p in predictions.items()}
-gap = evaluate.compare(evaluate.auroc, y["test"], *predictions.values())
+found = {name: evaluate.interval(evaluate.auroc, y["test"], p, who["test"]) for name, p in predictions.items()}
+gap = evaluate.compare(evaluate.auroc, y["test"], *predictions.values(), who["test"])
 record("test_auroc", found["network"])
 record("baseline_auroc", found["logistic regression"])
 record("gap_to_baseline", gap)
@@ -365,6 +379,9 @@ record("gap_to_baseline", gap)
 # %%
 def verdict(gap):
     """Say in words what a difference with its interval allows us to say."""
+    rarer = min((y["test"] == k).sum() for k in (0, 1))
+    if rarer < 5:  # resampling a handful of patients cannot show how much others would differ
+        return f"Here the rarer class has only {rarer} of the test patients: too few to compare"
     if gap.low > 0:
         return "Here the network is better, beyond chance"
     if gap.high < 0:
@@ -373,7 +390,7 @@ def verdict(gap):
 
 
 say(f"**{verdict(gap)}**: the network's AUROC less that of logistic regression is {gap}, "
-    f"on {len(y['test'])} test patients.")
+    f"on {len(np.unique(who['test']))} test patients.")
 
 # %% [markdown]
 # One split is one roll of the dice. We split the patients anew several times, train both again, and look at
@@ -401,7 +418,7 @@ record("gap_over_splits", evaluate.mean_interval(gaps))
 
 # %%
 cut = evaluate.threshold_for(y["valid"], risk(learn, X["valid"]), sensitivity=0.95)
-figures = evaluate.summary(y["test"], predictions["network"], cut)
+figures = evaluate.summary(y["test"], predictions["network"], cut, who["test"])
 plots.estimates(figures, "value (no unit)", f"The network on test patients, threshold {cut:.2f}")
 
 # %%
@@ -422,27 +439,27 @@ plots.calibration(y["test"], predictions, "Does a risk of 30 % mean 30 in 100?",
 #
 # ### For whom does it work?
 #
-# A mean hides groups. A table with neither age nor sex still has measurements. We take the first, by default the
-# size of the nuclei, below and above the median of the training patients.
+# A mean hides groups. A table with neither age nor sex still has measurements. We take the first that
+# is no mere yes or no, by default the size of the nuclei, below and above the median of the training patients.
 
 # %%
-first = numeric[0]
-small = table.X["test"][first] < table.X["train"][first].median()
-half = np.where(small, f"{first}: lower half", f"{first}: upper half")
-evaluate.subgroups(evaluate.accuracy, y["test"], predictions["network"], half, threshold=cut).round(3)
+first = next((name for name in numeric if table.X["train"][name].nunique() > 10), numeric[0])
+value, middle = table.X["test"][first], table.X["train"][first].median()
+half = np.select([value.isna(), value < middle], [f"{first}: not known", f"{first}: lower half"], f"{first}: upper half")
+evaluate.subgroups(evaluate.accuracy, y["test"], predictions["network"], half, who["test"], threshold=cut).round(3)
 
 # %% [markdown]
 # ## Where it fails
 #
 # A network knows only the world of its training patients. Suppose that a second clinic's software reports
-# the first measurement in a unit ten times smaller, and nobody tells the network. It raises no alarm. It
-# just answers.
+# that measurement in a unit ten times smaller, and nobody tells the network. It does not object.
+# It just answers.
 
 # %%
 other_unit = table.X["test"].assign(**{first: 10 * table.X["test"][first]})
 p_other = risk(learn, scaled(other_unit, table.X["train"]))
 found_units = {
-    name: evaluate.interval(evaluate.specificity, y["test"], p, threshold=cut)
+    name: evaluate.interval(evaluate.specificity, y["test"], p, who["test"], threshold=cut)
     for name, p in {"right unit": predictions["network"], "wrong unit": p_other}.items()}
 plots.estimates(found_units, "specificity", f"'{first}' in another unit")
 

@@ -455,12 +455,15 @@ if not data.multi_label:
 
 # %%
 ahead = means["pre-trained"][-1].value if gains else np.nan
+shown_ahead = bool(gains) and gains[everything].low > 0
 catch_up = ("No pre-trained network stands beside it." if not gains else
             "So even longer training from nothing does not reach the pre-trained network here."
             if found["AUROC"].high < ahead else
-            "So with all labels a small network that trains for longer is better than the pre-trained one after so "
-            "short a training: the gain above is one of the first steps." if found["AUROC"].low > ahead else
-            "So with all labels pre-training saved training here; longer training from nothing gets as far.")
+            "So with all labels a small network that trains for longer is better than the pre-trained one after so short a "
+            "training" + (": the gain above is one of the first steps." if shown_ahead else ".")
+            if found["AUROC"].low > ahead else
+            "So with all labels pre-training saved training here; longer training from nothing gets as far."
+            if shown_ahead else "With all labels pre-training was not seen to save anything here.")
 early = "; ".join(f"{name} {rows[-1].value:.3f}" for name, rows in means.items())
 say(f"All {everything:,} labels, AUROC after {passes[everything]}: {early}. The small network, from random weights, "
     f"after {epochs} passes: {found['AUROC'].value:.3f}. **{catch_up}**")

@@ -266,7 +266,7 @@ plots.estimates(against, "gain over a linear sum of the same inputs (mg/week)",
 depth = [name for name, g in against.items() if g.low > 0]
 say(f"**{'Better than that sum beyond chance: ' + ', '.join(depth) if depth else 'No network beats that sum'}.** "
     f"Chosen on validation: {', '.join(sorted({c for _, _, c in runs}))}. "
-    + ("" if depth else "Use the sum: it is as good, fits on a card, and anybody can check it."))
+    + ("" if depth else "Use the sum: nothing was seen to be better, it fits on a card, and anybody can check it."))
 
 # %% [markdown]
 # A mean hides those who are in danger: patients who need little (21 mg a week or less) or much (49 mg or more).
@@ -666,7 +666,7 @@ together, alone = (np.array([concordance(ranked[name], w) for w in drawn]) for n
 more = evaluate.Estimate(c_index["all five together"].value - c_index["Cox"].value,
                          *np.percentile(together - alone, (2.5, 97.5)))
 say(f"All five less the linear Cox model alone, on the same patients: {more}. "
-    + ("" if more.low > 0 else "**The linear model is as good: use it.**"))
+    + ("" if more.low > 0 else "**No gain beyond chance: use the linear model.**"))
 
 # %% [markdown]
 # ### When to say nothing

@@ -32,7 +32,9 @@ from torch import nn
 from medkit import evaluate, explain, plots, training
 from medkit.augment import Augment
 from medkit.datasets import boxes as drawn_boxes
-from medkit.datasets import images
+from medkit.datasets import images, schema
+from medkit.datasets.own import size_of
+from medkit.errors import MedkitError
 from medkit.exercise import Exercise
 from medkit.hospital import admit, ecg, xray
 from medkit.hospital.latent import standardised
@@ -40,7 +42,7 @@ from medkit.hospital.outcome import HAZARD as TRUE_WEIGHTS
 from medkit.models.attention import AttentionCNN
 from medkit.models.cnn import pixel_scale, to_tensor
 from medkit.models.waves import SignalNet
-from medkit.report import record, say
+from medkit.report import quote, record, say
 
 plots.use_style()
 
@@ -79,11 +81,22 @@ def hospital_films(n, seed):
 # %%
 def box_masks(data, part):
     """Draw the boxes of a folder's images as masks; images without a box have an empty one."""
-    found = drawn_boxes.read_boxes(boxes)
-    sizes = {name: plt.imread(Path(dataset) / name).shape[1::-1] for name in data.patients[part] if name in found}
-    side, none = data.X[part].shape[1], np.zeros(data.X[part].shape[1:3], bool)
-    return np.stack([drawn_boxes.to_mask(found[n], *sizes[n], side) if n in found else none
-                     for n in data.patients[part]])
+    found, side = drawn_boxes.read_boxes(boxes), data.X[part].shape[1]
+    made = np.zeros((len(data.X[part]), side, side), bool)
+    for mask, file in zip(made, data.files.get(part, [])):
+        if file in found:
+            mask[:] = drawn_boxes.to_mask(found[file], *size_of(Path(dataset).expanduser() / file), side)
+    if not made[y[part] == 1].any():
+        raise MedkitError(f"No image of the ill in the {part} part has a box. {boxes} names '{next(iter(found), '')}'; "
+                          f"the folder has {', '.join(data.files.get(part, ['no files'])[:2])}.")
+    return made
+
+
+# %%
+def well_class(data):
+    """Give the code of the class that counts as not ill: of several the one with such a name, else the first."""
+    named = [k for k, c in enumerate(data.classes) if c.lower() in schema.NEGATIVE]
+    return named[0] if named and len(data.classes) > 2 else 0
 
 
 # %%
@@ -96,7 +109,9 @@ if simulated:
     y, masks = ({part: a[r] for part, r in rows.items()} for a in (y_all, regions))
 else:
     data = images.load(dataset, size=28 if dataset.endswith("mnist") else 64, seed=seed)
-    X, y = {p: to_tensor(a) for p, a in data.X.items()}, {p: (c > 0).astype(int) for p, c in data.y.items()}
+    X, well = {p: to_tensor(a) for p, a in data.X.items()}, well_class(data)
+    y = {p: (c.any(axis=1) if data.multi_label else c != well).astype(int) for p, c in data.y.items()}
+    say("Counted as ill: " + ("any finding." if data.multi_label else f"all but {quote(data.classes[well])}."))
     masks = {p: box_masks(data, p) for p in X} if boxes else None
 name = "virtual hospital (simulated)" if simulated else data.name
 pd.DataFrame({p: np.bincount(c, minlength=2) for p, c in y.items()}, index=["not ill", "ill"])
@@ -142,9 +157,10 @@ class Team(nn.Module):
 
 net = Team([train(X["train"], y["train"], seed + k) for k in range(members)])
 p = {part: probabilities(net, X[part]) for part in ("valid", "test")}
-found_auroc = evaluate.interval(evaluate.auroc, y["test"], p["test"])
+whose = None if simulated or not data.files else data.patients["test"]  # of a folder a patient can have several images
+found_auroc = evaluate.interval(evaluate.auroc, y["test"], p["test"], whose)
 record("auroc", found_auroc)
-record("ap", evaluate.interval(evaluate.average_precision, y["test"], p["test"]))
+record("ap", evaluate.interval(evaluate.average_precision, y["test"], p["test"], whose))
 
 # %%
 level = float(X["train"].float().mean() / 255)
@@ -599,8 +615,8 @@ say(f"**Probability of illness {risk['test'][who]:.0%}** (calibrated; the networ
     f"95 %): the probability lies {belongs} that interval. Both hold where {y['valid'].mean():.0%} of the films are of "
     f"the ill, as here; where illness is rarer, both are too high. The film is {strange} those that the network has "
     "learned from. **Do not trust this answer** if the map lies outside the lungs or on a letter, a tube or a cable; "
-    "if the film is from a child or from another device; if the interval contains the rate at which you would act "
-    "anyway.")
+    "if the patient or the device is unlike those that it has learned from (a child among adults, say); if the interval "
+    "contains the rate at which you would act anyway.")
 
 # %% [markdown]
 # ## Where it fails

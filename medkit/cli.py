@@ -163,9 +163,8 @@ def tell(tasks, out):
 
 def pairs(given):
     """Read NAME=VALUE pairs."""
-    for text in given:
-        if "=" not in text:
-            raise MedkitError(f"A parameter is given as NAME=VALUE, not as '{text}'. Example: -p seed=1")
+    if wrong := [text for text in given if "=" not in text]:
+        raise MedkitError(f"A parameter is given as NAME=VALUE, not as '{wrong[0]}'. Example: -p seed=1")
     return dict(text.split("=", 1) for text in given)
 
 

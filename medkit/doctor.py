@@ -52,9 +52,7 @@ def disk():
     """Check the free space where data are kept."""
     from . import fetch
 
-    folder = fetch.root()
-    while not folder.exists():
-        folder = folder.parent
+    folder = next(f for f in (fetch.root().absolute(), *fetch.root().absolute().parents) if f.exists())
     free = shutil.disk_usage(folder).free / GB
     return "Free disk", f"{free:.0f} GB", "" if free >= 2 else "Free some space: data sets take up to 2 GB."
 

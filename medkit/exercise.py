@@ -84,8 +84,7 @@ def guarded(answer):
         return answer
 
     def called(*args, **kwargs):
-        result = answer(*args, **kwargs)
-        if result is Ellipsis:
+        if (result := answer(*args, **kwargs)) is Ellipsis:
             raise NotTried
         return result
 

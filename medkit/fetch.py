@@ -185,8 +185,7 @@ def get(dataset, name=None, *, force=False, progress=True):
     wanted = [name] if name else names(dataset)
     if not wanted:
         raise MedkitError(nothing_to_download(dataset))
-    altered = {n for n in wanted if force and status(dataset, n) == "altered"}
-    for n in altered:
+    for n in [n for n in wanted if force and status(dataset, n) == "altered"]:
         download(dataset, n, progress=progress)
     return [path(dataset, n, progress=progress) for n in wanted]
 

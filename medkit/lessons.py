@@ -50,9 +50,8 @@ def find(word):
         number, topic = path.stem.split("_", 1)
         if word in (path.stem, topic) or (word.isdigit() and int(word) == int(number)):
             return path
-    for path in templates():
-        if word == path.stem:
-            return path
+    if word in (known := {p.stem: p for p in templates()}):
+        return known[word]
     raise unknown("lesson", word, [p.stem for p in [*sources(), *templates()]])
 
 

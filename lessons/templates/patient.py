@@ -139,18 +139,20 @@ elif saved.spec["kind"] == "recordings":
 
 # %%
 if saved.spec["kind"] == "images":
-    falls = covered(X[:1], 2)
+    falls, shown_is = covered(X[:1], 2), "the image" if len(X) == 1 else f"the first of {len(X)} images"
     fig, (left, right) = plt.subplots(1, 2, figsize=(7.5, 3.6))
-    for ax, title in ((left, "the image"), (right, "fall of the log-odds when covered")):
+    for ax, title in ((left, shown_is), (right, "fall of the log-odds when covered")):
         ax.imshow(X[0].squeeze(), vmin=0, vmax=255)
         ax.set(title=title)
         ax.axis("off")
-    reach = float(np.abs(falls).max()) or 1.0
+    reach = float(np.abs(falls).max())
     side = X.shape[1] - 0.5
-    shown = right.imshow(falls, cmap="PuOr_r", alpha=0.5, vmin=-reach, vmax=reach, extent=(-0.5, side, side, -0.5))
+    shown = right.imshow(falls, cmap="PuOr_r", alpha=0.5, vmin=-(reach or 1), vmax=reach or 1, extent=(-0.5, side, side, -0.5))
     fig.colorbar(shown, ax=right)
-    row, column = np.unravel_index(falls.argmax(), falls.shape)
-    plots.show(fig, f"The image, and what drove the prediction: most in row {row + 1} and column {column + 1} of an 8 by 8 grid.")
+    row, column = np.unravel_index(np.abs(falls).argmax(), falls.shape)
+    found = (f"most in row {row + 1} and column {column + 1} of an 8 by 8 grid, where covering makes the log-odds fall by "
+             f"{falls[row, column]:.2f}" if reach >= 0.005 else "no part of an 8 by 8 grid by itself")
+    plots.show(fig, f"{shown_is.capitalize()}, and what drove the prediction: {found}.")
 else:
     fig, ax = plt.subplots(figsize=(6.8, 0.9 + 0.35 * len(heights)))
     ax.barh(range(len(heights)), heights, color=plots.BLUE)
@@ -164,7 +166,7 @@ else:
 # ## Reasons to distrust it
 #
 # The model knows what its columns, pixels or samples told it, in one cohort. It was not tried in practice. A value that
-# the data lack may be the one that matters.
+# the data lack may be the one that matters. For a patient from whom the model has learned, the prediction is too good.
 
 # %%
 provenance(seed)

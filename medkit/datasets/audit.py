@@ -18,6 +18,7 @@ from .split import folds
 LEAK, FILE_LEAK, TELLING, RANKS = 0.95, 0.8, 0.65, 0.65  # AUROC of one column alone
 MOST = 5000  # rows that are looked at for one column
 SAME = 0.9995  # correlation of two images or signals that are taken for one
+DAY_FIRST = r"\d{1,2}\.\d{1,2}\.\d{4}|(1[3-9]|[23]\d)[-/]\d{1,2}[-/]\d{4}"  # a date that begins with the day
 SENTINELS = {-999, -99, -9, -1, 99, 999, 9999, 99999}
 
 
@@ -39,7 +40,7 @@ ADVICE = {"leak": "Was it known when the prediction is to be made? If not, ignor
           "repeated": "Written twice? Remove the copies.", "ignored": "Mend it, or give its type in the schema.",
           "outcomes differ": "Right if each row is a visit with its own outcome. If not, mend it.",
           "constant": "It tells nothing. Ignore it.", "duplicate": "One patient under two names? Join or remove them.",
-          "few": "Intervals will be wide. Collect more.", "signal": "Look at it. Leave it out if it is not real."}
+          "few": "Scores mean little; from fewer than 10 intervals too. Collect more.", "signal": "Look at it. Leave it out if it is not real."}
 
 
 def findings(own):
@@ -109,14 +110,16 @@ def spellings(values, name):
 
 
 def dates(own):
-    """Find dates that lie after the date of the outcome."""
+    """Find dates that lie after the date of the outcome; 05.03.2023 is in March, 05/03/2023 only beside such as 13/03/2023."""
     known = own.schema.get("outcome_date")
     columns = [c for c, kind in own.schema["columns"].items() if kind == "date" and c != known]
     if not known:
         return []
-    when = {c: pd.to_datetime(own.facts[c], errors="coerce", format="mixed") for c in [known, *columns]}
-    late = {c: int((when[c] > when[known]).sum()) for c in columns}
-    return [Finding("date", c, f"{n} dates lie after the outcome ('{known}').") for c, n in late.items() if n]
+    told = own.facts[[known, *columns]]
+    day_first = any(told[c].astype(str).str.match(DAY_FIRST).any() for c in told)
+    when = {c: pd.to_datetime(told[c], errors="coerce", format="mixed", dayfirst=day_first) for c in told}
+    return [Finding("date", c, f"{n} dates lie after the outcome ('{known}').")
+            for c in columns if (n := int((when[c] > when[known]).sum()))]
 
 
 def repeats(own):
@@ -138,11 +141,15 @@ def identity(own):
 
 
 def few(own):
-    """Find classes with few patients, and a test part with so few that nothing can be said of others."""
-    counts = {c: len(np.unique(own.patients[own.y == k])) for k, c in enumerate(own.classes)}
-    tested = len(np.unique(own.patients[own.parts["test"]]))
-    return [Finding("few", c, f"Only {n} patients are '{c}'.") for c, n in counts.items() if n < 50] + [
-        Finding("few", "test", f"Only {tested} patients in the test part.")] * (tested < 10)
+    """Find classes with few patients, and those with so few in the test part that no interval of a score holds."""
+    everyone, tested = (patients_of(own, rows) for rows in (np.arange(len(own.y)), own.parts["test"]))
+    return [Finding("few", c, f"Only {n} patients are '{c}'.") for c, n in everyone.items() if n < 50] + [
+        Finding("few", "test", f"Only {n} patients of the test part are '{c}'.") for c, n in tested.items() if n < 10]
+
+
+def patients_of(own, rows):
+    """Count the patients of each class among some rows: {class: patients}."""
+    return {c: len(np.unique(own.patients[rows][own.y[rows] == k])) for k, c in enumerate(own.classes)}
 
 
 def duplicates(own):
@@ -160,10 +167,10 @@ def duplicates(own):
 
 
 def equal_rows(own):
-    """Give pairs of rows of a table with the same values in all columns; only where rows are rich enough to be unique."""
-    keys = hashes(own.X)
+    """Give pairs of rows of a table with the same values in all columns; only where shuffled columns hardly make such rows."""
+    keys, by_chance = hashes(own.X), hashes(own.X.apply(np.random.default_rng(0).permutation))
     order = np.argsort(keys, kind="stable")
-    if len(np.unique(keys)) < 0.5 * len(keys):
+    if len(np.unique(by_chance)) < 0.99 * len(keys):
         return []
     return [(a, b) for a, b in zip(order[:-1], order[1:]) if keys[a] == keys[b] and own.patients[a] != own.patients[b]]
 

@@ -84,7 +84,7 @@ def list_classes(folder):
     if empty:
         raise MedkitError(f"No image in the class folder {folder / empty[0]}. Add images "
                           f"({', '.join(sorted(SUFFIXES))}) or remove the folder.")
-    rows = [(str(f.relative_to(folder)), name) for name, found in files.items() for f in found]
+    rows = [(f.relative_to(folder).as_posix(), name) for name, found in files.items() for f in found]
     return pd.DataFrame(rows, columns=["file", "label"])
 
 
@@ -96,6 +96,7 @@ def read_labels(folder):
     table = tables.read_frame(path, "patient", str)
     tables.columns_there(table, ["file", "label"], path)
     tables.cells_filled(table, [c for c in ("file", "label", "patient", "split") if c in table], path)
+    table["file"] = table["file"].str.replace("\\", "/")  # as Windows writes it
     check_files(table, folder)
     return table
 
@@ -104,13 +105,13 @@ def check_files(table, folder):
     """Check that each row names a file that is there, once."""
     path = folder / "labels.csv"
     tables.refuse(table["file"].duplicated(), path, lambda row: f"'{table['file'][row]}' is named twice")
-    inside = {str(f.relative_to(folder)) for f in folder.rglob("*")}
+    inside = {f.relative_to(folder).as_posix() for f in folder.rglob("*")}
     absent = ~table["file"].isin(inside) & ~(table["file"] + ".hea").isin(inside)  # WFDB's go without ending
     tables.refuse(absent, path, lambda row: f"there is no file '{table['file'][row]}' in {folder}")
 
 
 def parts_of(table, y, patients, seed, folder):
-    """Take the split of the labels file, or split by patient."""
+    """Take the split of the labels file, or split by patient; `check_classes` finds a part that is empty."""
     if "split" not in table:
         return by_patient(patients, y, seed=seed)
     tables.refuse(~table["split"].isin(PARTS), folder / "labels.csv", lambda row: unknown("split", table["split"][row], PARTS))
@@ -118,11 +119,7 @@ def parts_of(table, y, patients, seed, folder):
     if (shared > 1).any():
         raise MedkitError(f"{folder / 'labels.csv'}: patient '{shared.idxmax()}' stands in more than one split. "
                           "All images of a patient belong in one.")
-    parts = {part: np.flatnonzero(table["split"] == part) for part in PARTS}
-    bare = [part for part, rows in parts.items() if not len(rows)]
-    if bare:
-        raise MedkitError(f"{folder / 'labels.csv'}: no image has the split '{bare[0]}'.")
-    return parts
+    return {part: np.flatnonzero(table["split"] == part) for part in PARTS}
 
 
 def read_images(paths, size):

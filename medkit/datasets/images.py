@@ -1,7 +1,7 @@
 """Images with their labels, split by patient: any MedMNIST set by name, or a folder of one's own."""
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,8 @@ from tqdm import tqdm
 from .. import catalog, fetch
 from ..errors import MedkitError, explained, unknown
 from ..hospital import admit
-from .folder import read_folder
+from . import schema, tables
+from .folder import read_folder, read_labels
 from .split import by_patient
 
 SIZES = (28, 64, 128, 224)
@@ -24,8 +25,8 @@ class ImageSet:
     """A data set of images in memory.
 
     `X` maps "train", "valid" and "test" to uint8 arrays of shape (n, height, width, channels);
-    `y` to int64 class codes of shape (n,), or (n, labels) of 0/1 where an image can have several;
-    `patients` to patient ids of shape (n,).
+    `y` to int64 class codes of shape (n,), or (n, labels) of 0/1 where an image can have several; of two classes
+    1 is the one to find. `patients` to patient ids of shape (n,), `files` (of a folder) to names of shape (n,).
     """
 
     name: str
@@ -36,6 +37,7 @@ class ImageSet:
     multi_label: bool = False
     notes: list = field(default_factory=list)
     groups: dict = field(default_factory=dict)  # part to a DataFrame of subgroups (sex, age, hospital), where known
+    files: dict = field(default_factory=dict)
 
     @property
     def channels(self):
@@ -103,13 +105,13 @@ def medmnist(name, size=28):
     card = catalog.card(name)
     arrays = read_npz(fetch.path(name, f"{name}.npz" if size == 28 else f"{name}_{size}.npz"))
     parts = {"train": "train", "valid": "val", "test": "test"}
-    images = {part: arrays[f"{key}_images"] for part, key in parts.items()}
-    X = {part: a.reshape(*a.shape[:3], -1) for part, a in images.items()}
+    X = {part: (a := arrays[f"{key}_images"]).reshape(*a.shape[:3], -1) for part, key in parts.items()}
     multi = card.task == "multi-label"
     codes = {part: arrays[f"{key}_labels"].astype(np.int64) for part, key in parts.items()}
     y = codes if multi else {part: c[:, 0] for part, c in codes.items()}
     rows = {part: np.array([f"{part}-{i}" for i in range(len(y[part]))]) for part in parts}
-    return ImageSet(name, card.classes, X, y, rows, multi_label=multi, notes=list(card.pitfalls))
+    made = ImageSet(name, card.classes, X, y, rows, multi_label=multi, notes=list(card.pitfalls))
+    return positive_last(made, schema.positive_of(dict.fromkeys(card.classes[::-1], 0)), name)
 
 
 def read_npz(path):
@@ -127,10 +129,10 @@ def from_hospital(size, seed):
     y = np.concatenate([t.labels["pneumonia"] for t in taken]).astype(np.int64)
     patients = seen_patients(batches)
     parts = by_patient(patients.index, y, seed=seed)
-    note = (f"Simulated: {ADMITTED:,} patients of the virtual hospital. A score here is not a score on real patients.")
     return ImageSet(f"{HOSPITAL} (simulated)", ["no pneumonia", "pneumonia"], {p: X[r] for p, r in parts.items()},
                     {p: y[r] for p, r in parts.items()}, {p: patients.index.to_numpy()[r] for p, r in parts.items()},
-                    notes=[note], groups={p: patients.iloc[r].reset_index(drop=True) for p, r in parts.items()})
+                    notes=[f"Simulated: {ADMITTED:,} patients of the virtual hospital. A score here is not a score on real patients."],
+                    groups={p: patients.iloc[r].reset_index(drop=True) for p, r in parts.items()})
 
 
 def seen_patients(cohorts):
@@ -145,8 +147,22 @@ def from_folder(folder, size, seed):
     """Load a folder of images, split by patient unless the labels file has a split."""
     X, y, patients, classes, parts, notes = read_folder(folder, size, seed)
     fetch.used[str(folder)] = digest_of(X, y)
-    return ImageSet(folder.name, classes, {p: X[r] for p, r in parts.items()}, {p: y[r] for p, r in parts.items()},
-                    {p: patients[r] for p, r in parts.items()}, notes=notes)
+    whole = {"X": X, "y": y, "patients": patients, "files": read_labels(folder)["file"].to_numpy(str)}
+    made = ImageSet(folder.name, classes, notes=notes, **{k: {p: v[r] for p, r in parts.items()} for k, v in whole.items()})
+    wanted = tables.schema_beside(folder / "schema").get("positive")
+    made = positive_last(made, wanted or schema.positive_of(dict(zip(classes, np.bincount(y).tolist()))), folder)
+    told = f"To be found: {' against '.join(made.classes[::-1])}. If that is wrong, write it into schema.toml: medkit new."
+    return replace(made, notes=made.notes + [told] * (len(classes) == 2))
+
+
+def positive_last(made, wanted, where):
+    """Of two classes, make the one to find number 1; codes are an array, or one for each part."""
+    if wanted not in made.classes:
+        raise MedkitError(f"{where}: {unknown('value of the outcome', wanted, made.classes)}")
+    if len(made.classes) != 2 or wanted == made.classes[1]:
+        return made
+    y = {part: 1 - codes for part, codes in made.y.items()} if isinstance(made.y, dict) else 1 - made.y
+    return replace(made, classes=made.classes[::-1], y=y)
 
 
 def digest_of(*arrays):

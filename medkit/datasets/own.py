@@ -1,6 +1,6 @@
 """An analyst's own data, of any kind, in one form: variables, outcome, patients, parts, and facts about each row."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +8,7 @@ import pandas as pd
 from PIL import Image
 
 from .. import fetch
-from ..errors import MedkitError, explained, unknown
+from ..errors import MedkitError, explained
 from . import folder, images, recordings, schema, tables
 from .split import by_patient
 
@@ -178,10 +178,6 @@ def with_positive(made, path):
     """Of two classes, make the one to find number 1; check that training and validation have every class."""
     if len(made.classes) == 2:
         counts = dict(zip(made.classes, np.bincount(made.y).tolist()))
-        wanted = made.schema.get("positive") or schema.positive_of(counts)
-        if wanted not in made.classes:
-            raise MedkitError(f"{schema.place(path)}: {unknown('value of the outcome', wanted, made.classes)}")
-        if wanted == made.classes[0]:
-            made = replace(made, classes=made.classes[::-1], y=1 - made.y)
+        made = images.positive_last(made, made.schema.get("positive") or schema.positive_of(counts), schema.place(path))
     folder.check_classes(made.y, made.classes, made.parts, path)
     return made

@@ -160,7 +160,7 @@ def with_cohort(model, own):
 
 
 def observed(model, p):
-    """Say how often the fifth of the validation patients (10 to 50) with the most similar prediction had each class.
+    """Say how often the fifth of the validation patients (10 to 50, at most half) with the most similar prediction had each class.
 
     Parameters
     ----------
@@ -171,7 +171,8 @@ def observed(model, p):
     list of Estimate
         One for each class: the share, with Wilson's 95 % interval.
     """
-    found, nearest = [], int(np.clip(len(model.arrays["cohort_y"]) // 5, 10, 50))
+    known = len(model.arrays["cohort_y"])
+    found, nearest = [], min(int(np.clip(known // 5, 10, 50)), -(-known // 2))
     for k in range(len(p)):
         near = np.argsort(np.abs(model.arrays["cohort_p"][:, k] - p[k]), kind="stable")[:nearest]
         hits, n = int((model.arrays["cohort_y"][near] == k).sum()), len(near)

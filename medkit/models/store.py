@@ -175,7 +175,7 @@ def files_of(folder, patient):
         table = tables.read_frame(labels, "patient", str)
         tables.columns_there(table, ["file"], labels)
         if "patient" in table:
-            names = table["file"][table["patient"] == str(patient)].tolist() or names
+            names = table["file"][table["patient"] == str(patient)].str.replace("\\", "/").tolist() or names
     found = [folder / n for n in names]
     if any(".." in f.parts or not f.is_file() or folder.resolve() not in f.resolve().parents for f in found):
         raise MedkitError(f"{folder} has no patient and no file '{patient}'.")

@@ -75,8 +75,7 @@ def figure_cell(figure):
     if figure is None:
         return "<td></td>"
     value = "" if figure["value"] is None else str(figure["value"])
-    text = spoken(figure).replace("95 % interval ", "")
-    return f'<td data-value="{escape(value)}">{escape(text)}</td>'
+    return f'<td data-value="{escape(value)}">{escape(spoken(figure).replace("95 % interval ", ""))}</td>'
 
 
 def first_cells(task, apart):

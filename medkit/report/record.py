@@ -2,6 +2,7 @@
 
 import math
 import re
+from contextlib import suppress
 
 FIGURE = "application/vnd.medkit.figure+json"
 PROVENANCE = "application/vnd.medkit.provenance+json"
@@ -83,10 +84,8 @@ def versions():
 
     found = {"python": platform.python_version()}
     for name in PACKAGES:
-        try:
+        with suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
     return found
 
 
@@ -113,11 +112,8 @@ def peak_memory():
 
 
 def outputs_of(notebook, kind):
-    """Yield what a notebook's cells displayed of one kind (FIGURE or PROVENANCE), in order."""
-    for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            if kind in output.get("data", {}):
-                yield output["data"][kind]
+    """Give what a notebook's cells displayed of one kind (FIGURE or PROVENANCE), in order, one by one."""
+    return (o["data"][kind] for c in notebook.cells for o in c.get("outputs", []) if kind in o.get("data", {}))
 
 
 def drop_progress(notebook):

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from medkit import explain
-from medkit.datasets import boxes
+from medkit import explain, lessons
+from medkit.datasets import boxes, images
 from medkit.errors import MedkitError
 from medkit.models.attention import AttentionCNN
 from medkit.models.cnn import SmallCNN
@@ -144,6 +144,39 @@ def test_what_cannot_be_explained_is_said_kindly(call, words, bright):
 
 VOC = "<annotation><filename>a.png</filename><object><bndbox><xmin>10</xmin><ymin>0</ymin><xmax>20</xmax>" \
       "<ymax>40</ymax></bndbox></object></annotation>"
+
+
+@pytest.mark.parametrize("names, message", [("abnormal/{}.png", None), ("{}.png", "names '0.png'; the folder has abnormal/")])
+def test_lesson_9_finds_the_boxes_of_a_folder_that_names_its_patients(tmp_path, names, message):
+    from PIL import Image
+
+    rows = [f"{c}/{k}.png" for c in ("abnormal", "normal") for k in range(20)]
+    for k, name in enumerate(rows):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(np.full((40, 40), k, np.uint8)).save(tmp_path / name)
+    (tmp_path / "labels.csv").write_text("file,label,patient\n" + "".join(f"{n},{n.split('/')[0]},p{k}\n" for k, n in enumerate(rows)))
+    (tmp_path / "boxes.csv").write_text("file,xmin,ymin,xmax,ymax\n" + "".join(f"{names.format(k)},0,0,20,20\n" for k in range(20)))
+    data = images.load(tmp_path, size=32)
+    given = {"dataset": str(tmp_path), "boxes": str(tmp_path / "boxes.csv"), "y": data.y}
+    box_masks = defined_in_lesson_9("box_masks", given)
+    if message:
+        with pytest.raises(MedkitError, match=message):
+            box_masks(data, "test")
+    else:
+        assert (box_masks(data, "test").sum(axis=(1, 2)) == 256 * data.y["test"]).all()
+
+
+def defined_in_lesson_9(name, given):
+    path = lessons.find("9")
+    for cell in lessons.read(path).cells:
+        if cell.source.startswith(("import medkit", f"def {name}(")):
+            exec(cell.source, given)
+    return given[name]
+
+
+@pytest.mark.parametrize("classes, well", [(["normal", "pneumonia"], 0), (["bacterial", "normal", "viral"], 1), (["a", "b", "c"], 0)])
+def test_lesson_9_knows_the_well_by_name(classes, well):
+    assert defined_in_lesson_9("well_class", {})(images.ImageSet("x", classes, {}, {}, {})) == well
 
 
 def test_boxes_of_both_kinds_become_masks(tmp_path):

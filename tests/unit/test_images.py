@@ -1,11 +1,13 @@
 """Images from a MedMNIST file and from a user's folder, good and bad."""
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from medkit import catalog
 from medkit.datasets import images
 from medkit.errors import MedkitError
 
@@ -56,17 +58,44 @@ def test_the_real_pneumoniamnist():
 
 def test_class_folders(folder):
     data = images.load(folder, size=32)
-    assert data.classes == ["ill", "well"] and data.X["train"].shape[1:] == (32, 32, 1)
+    assert data.classes == ["well", "ill"] and data.X["train"].shape[1:] == (32, 32, 1)
     assert sum(len(y) for y in data.y.values()) == 40
     assert any("patient" in note for note in data.notes)
     again = images.load(folder, size=32)
     assert all((again.y[p] == data.y[p]).all() for p in data.y)
 
 
+def test_of_two_classes_the_ill_are_number_1(folder):
+    data = images.load(folder, size=16)  # "ill" comes first in the alphabet
+    for part, codes in data.y.items():
+        assert [name.startswith("ill") for name in data.files[part]] == codes.tolist()
+        assert ((data.X[part].mean(axis=(1, 2, 3)) > 128) == codes).all()
+    assert any("To be found: ill against well" in note for note in data.notes)
+    (folder / "schema.toml").write_text('positive = "well"')
+    assert images.load(folder, size=16).classes == ["ill", "well"]
+    (folder / "schema.toml").write_text('positive = "wel"')
+    with pytest.raises(MedkitError, match="no value of the outcome 'wel'. Did you mean 'well'"):
+        images.load(folder, size=16)
+
+
+def test_a_medmnist_set_whose_first_class_is_the_illness(tiny_set, monkeypatch):
+    plain = images.load("tinymnist")
+    monkeypatch.setitem(catalog.cards(), "tinymnist", replace(catalog.card("tinymnist"), labels={
+        "0": "malignant", "1": "normal, benign"}))  # as BreastMNIST has them
+    data = images.load("tinymnist")
+    assert data.classes == ["normal, benign", "malignant"] and (data.y["test"] == 1 - plain.y["test"]).all()
+
+
 def test_patients_of_a_labels_file_stay_on_one_side(folder):
     data = images.load(labelled(folder, every(folder, lambda k: f",p{k // 2}"), "file,label,patient"), size=16)
     sides = [set(p) for p in data.patients.values()]
     assert not (sides[0] & sides[1] or sides[0] & sides[2] or sides[1] & sides[2])
+
+
+def test_a_labels_file_that_windows_wrote(folder):
+    rows = [row.replace("/", "\\") for row in every(folder)]
+    data = images.load(labelled(folder, rows), size=16)
+    assert all(name.startswith(("ill/", "well/")) for names in data.files.values() for name in names)
 
 
 def test_a_split_column_is_followed_and_checked(folder):

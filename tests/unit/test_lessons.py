@@ -160,8 +160,8 @@ def test_lesson_1_takes_a_table_whose_first_column_is_text_and_says_what_it_leav
     found = cells("1", "import medkit", "hidden: int", "table = ", "def scaled", dataset=None)
     assert found["numeric"][0] == "mean radius" and found["left_out"] == []
     mine = found["tables"].load(tmp_path / "t.csv", outcome="died")
-    found = cells("1", "def scaled", "first = numeric", **found | {
-        "table": mine, "predictions": {"network": mine.y["test"] * 0.5}, "y": mine.y, "cut": 0.4})
+    found = cells("1", "def scaled", "first = next(", **found | {
+        "table": mine, "predictions": {"network": mine.y["test"] * 0.5}, "y": mine.y, "who": mine.patients, "cut": 0.4})
     assert found["left_out"] == ["who", "ward"] and found["first"] == "age"
 
 

@@ -216,13 +216,26 @@ def test_a_table_of_reports_is_read_as_data_are(tmp_path, how):
 GAIN = next(c.source for c in lessons.read(lessons.find("10")).cells if "plots.estimates(" in c.source)
 
 
-@pytest.mark.parametrize("chosen, low, high, words", [
-    ("network", 0.1, 0.2, "**better, beyond chance"), ("network", -0.2, -0.1, "**worse, beyond chance"),
-    ("network", -0.1, 0.1, "**not better beyond chance"), ("prevalence", -0.2, -0.1, "Prevalence was chosen"),
-    ("logistic regression", 0, 0, "Logistic regression itself")])
-def test_the_gain_over_the_baseline_is_told_as_it_is(chosen, low, high, words):
+@pytest.mark.parametrize("chosen, rarest, low, high, words", [
+    ("network", 5, 0.1, 0.2, "**better, beyond chance"), ("network", 5, -0.2, -0.1, "**worse, beyond chance"),
+    ("network", 4, 0.1, 0.2, "**too few test patients"), ("network", 5, -0.1, 0.1, "**not better beyond chance"),
+    ("prevalence", 5, -0.2, -0.1, "Prevalence was chosen"), ("logistic regression", 5, 0, 0, "Logistic regression itself")])
+def test_the_gain_over_the_baseline_is_told_as_it_is(chosen, rarest, low, high, words):
     said, estimate = [], evaluate.Estimate(0.5, 0.4, 0.6)
     exec(GAIN, {"sets": {"w": None}, "main": "w", "results": {"w": {"auroc": estimate, "baseline_auroc": estimate}},
                 "plots": SimpleNamespace(estimates=lambda *a: None), "simulated": False, "quote": str, "say": said.append,
-                "chosen": {"w": chosen}, "gain": evaluate.Estimate((low + high) / 2, low, high), "title": "w"})
+                "chosen": {"w": chosen}, "rarest": lambda one: rarest, "gain": evaluate.Estimate((low + high) / 2, low, high), "title": "w"})
+    assert words in said[-1]
+
+
+CATCH_UP = next(c.source for c in lessons.read(lessons.find("3")).cells if "catch_up = " in c.source)
+
+
+@pytest.mark.parametrize("low, auroc, words", [
+    (0.05, 0.9, "pre-training saved training here"), (-0.05, 0.9, "not seen to save anything"),
+    (0.05, 0.8, "does not reach"), (-0.05, 0.99, "better than the pre-trained one after so short a training.")])
+def test_lesson_3_says_that_pre_training_saved_training_only_where_it_was_ahead(low, auroc, words):
+    said, means = [], {"pre-trained": [evaluate.Estimate(0.9, 0.8, 1)]}
+    exec(CATCH_UP, {"gains": {9: evaluate.Estimate(0.1, low, 0.2)}, "means": means, "everything": 9, "passes": {9: "1 pass"},
+                    "found": {"AUROC": evaluate.Estimate(auroc, auroc - 0.02, auroc + 0.02)}, "epochs": 16, "say": said.append})
     assert words in said[-1]

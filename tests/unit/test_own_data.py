@@ -1,6 +1,7 @@
 """An analyst's own data: schema inferred, flaws found where they are and not where they are not, reports that run."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -43,9 +44,34 @@ def test_every_planted_flaw_is_found(desk, name):
     assert set(planted[name]) <= found
 
 
-def test_clean_data_raise_no_alarm(tmp_path):
-    clean_table().to_csv(tmp_path / "ward.csv", index=False)
+@pytest.mark.parametrize("left_out", [[], ["crp"], ["sex", "crp"]])  # of few columns rows are alike by chance
+def test_clean_data_raise_no_alarm(tmp_path, left_out):
+    clean_table().drop(columns=left_out).to_csv(tmp_path / "ward.csv", index=False)
     assert audit.findings(own.load(tmp_path / "ward.csv")) == []
+
+
+def test_a_table_that_was_appended_to_itself_is_found(tmp_path):
+    frame = clean_table()
+    pd.concat([frame, frame.assign(mrn="n" + frame["mrn"])]).to_csv(tmp_path / "ward.csv", index=False)
+    assert "400 pairs of rows" in next(f.text for f in audit.findings(own.load(tmp_path / "ward.csv")) if f.kind == "duplicate")
+
+
+def test_a_class_that_is_rare_in_the_test_part_is_told(tmp_path):
+    frame = clean_table()
+    frame.assign(died=(frame.index < 7).astype(int)).to_csv(tmp_path / "ward.csv", index=False)
+    told = [f.text for f in audit.findings(own.load(tmp_path / "ward.csv")) if f.kind == "few"]
+    assert told == ["Only 7 patients are '1'.", "Only 1 patients of the test part are '1'."]
+
+
+@pytest.mark.parametrize("written", ["%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y-%m-%d %H:%M"])
+def test_dates_are_compared_as_they_were_written(tmp_path, written):
+    frame = clean_table()
+    admitted = pd.Timestamp("2023-01-01") + pd.to_timedelta(frame.index % 300, "D")
+    frame["admitted"], frame["died_on"] = admitted.strftime(written), (admitted + pd.Timedelta(days=9)).strftime(written)
+    frame.to_csv(tmp_path / "ward.csv", index=False)
+    assert not [f for f in audit.findings(own.load(tmp_path / "ward.csv")) if f.kind == "date"]
+    frame.assign(admitted=frame["died_on"], died_on=frame["admitted"]).to_csv(tmp_path / "ward.csv", index=False)
+    assert "400 dates lie after" in next(f.text for f in audit.findings(own.load(tmp_path / "ward.csv")) if f.kind == "date")
 
 
 def test_a_flaw_is_what_raises_its_alarm(tmp_path):
@@ -197,6 +223,12 @@ def test_dicom_films_are_split_by_patient_and_tell_of_none(tmp_path):
     task, = run(["10"], {"dataset": str(films), "save_to": str(out / "model")}, out, progress=False)
     page, = run(["patient"], {"model": str(out / "model"), "data": str(films), "patient": first}, out, progress=False)
     assert (task.status, page.status) == ("done", "done"), (task.error, page.error)
+    html = (out / "10_your_own_data.html").read_text()
+    assert "intervals below are narrower" in html and "too few test patients of a class" in html
+    assert set(re.search(r"training images\. \d+ images: ([^\"]*)\.", html)[1].split(", ")) == set(one.classes)
+    html = (out / "patient.html").read_text()
+    fall = re.search(r'what drove the prediction: (?:most in row \d and column \d of .* fall by (\S+)|no part of .*)\."', html)
+    assert "from whom the model has learned" in html and (fall[1] is None or abs(float(fall[1])) > 0)
     written = [p for p in tmp_path.rglob("*") if p.is_file() and p.suffix != ".dcm"]
     assert {"schema.toml", "model.json", "weights.safetensors", "patient.html", "10_your_own_data.ipynb"} <= {p.name for p in written}
     assert not [p for p in written if b"secret" in p.read_bytes().lower()]

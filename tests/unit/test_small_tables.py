@@ -1,4 +1,4 @@
-"""Lessons 2 and 6 on a user's own small tables: they work, or say in one message why they cannot."""
+"""Lessons 1, 2 and 6 on a user's own small tables: they work, or say in one message why they cannot."""
 
 import re
 
@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from medkit import evaluate, lessons, plots
+from medkit import evaluate, lessons, plots, report
 from medkit.errors import MedkitError
 
 
@@ -29,6 +29,29 @@ def walk(number, start="", stop="", given=None, **parameters):
             space.update(parameters, **(given or {}))
         plots.plt.close("all")
     return space
+
+
+def own_table(path, died):
+    """Write a table with two numbers, two rows for each patient, and an outcome."""
+    x = np.random.default_rng(0).normal(size=(len(died), 2)).round(2)
+    pd.DataFrame(x, columns=["age", "crp"]).assign(died=died, patient=np.arange(len(died)) // 2).to_csv(path, index=False)
+    return {"dataset": str(path), "outcome": "died"}
+
+
+def test_lesson_1_says_which_class_is_the_ill_and_needs_two(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(report, "say", said.append)
+    walk(1, start="no such cell", **own_table(tmp_path / "a.csv", np.repeat(["lived", "survived"], 40)))
+    assert any("*the ill* below: **survived**" in text for text in said)
+    with pytest.raises(MedkitError, match="an outcome of two values; 'died' in .* has 3: home, later, never"):
+        walk(1, start="no such cell", **own_table(tmp_path / "b.csv", np.repeat(["home", "later", "never"], 30)))
+
+
+def test_lesson_1_claims_nothing_from_one_ill_test_patient(tmp_path):
+    space = walk(1, start="no such cell", **own_table(tmp_path / "a.csv", (np.arange(120) < 14).astype(int)))
+    exec(function(1, "verdict"), space)
+    assert (space["y"]["test"] == 1).sum() < 5
+    assert "too few to compare" in space["verdict"](evaluate.Estimate(0.5, 0.36, 0.65))
 
 
 @pytest.fixture

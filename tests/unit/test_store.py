@@ -63,6 +63,12 @@ def test_an_interval_covers_what_was_observed(tmp_path):
     assert low.low <= low.value <= low.high < high.value <= high.high <= 1
 
 
+def test_the_most_similar_are_at_most_half_of_the_cohort():
+    p = np.array([0.1] * 6 + [0.9] * 6)
+    model = models.Model({}, {"cohort_p": np.stack([1 - p, p], 1), "cohort_y": (p > 0.5).astype(int)})
+    assert models.observed(model, np.array([0.1, 0.9]))[1].value == 1  # not ten of all twelve
+
+
 def test_windows_of_one_recording_are_not_many_patients(tmp_path):
     ward(tmp_path / "ward.csv")
     frame = pd.read_csv(tmp_path / "ward.csv")
