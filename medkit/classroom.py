@@ -13,6 +13,7 @@ from .files import make_folder, written_whole
 
 FORMS = {"2 hours": [120], "half a day": [240], "2 days": [420, 420]}  # minutes of each day
 WELCOME, EXERCISE, BREAK, UNTIL_BREAK, LUNCH = 10, 5, 15, 90, 60  # minutes that we set; the lessons' own are measured
+LARGER = re.compile(r"_(64|128|224)\.npz$")  # of a MedMNIST set: lessons show its images of 28 pixels unless told otherwise
 SAID = re.compile(r"Exercise (\d+\.\d+): (right|not yet)\b")
 
 
@@ -26,7 +27,7 @@ def write(out, words=(), data=()):
     words : list of str
         Lessons by number or name; none means all.
     data : list of str
-        Data sets to fetch first, if they are not here.
+        Data sets to fetch first, if they are not here (of a MedMNIST set the images of 28 pixels alone).
 
     Returns
     -------
@@ -36,7 +37,8 @@ def write(out, words=(), data=()):
     paths = chosen(words)
     empty_of_others(Path(out), paths)
     for name in data:
-        fetch.get(name)
+        for file in [f for f in fetch.names(name) if not LARGER.search(f)] or [None]:
+            fetch.get(name, file)
     students, teacher = make_folder(Path(out) / "students"), make_folder(Path(out) / "teacher")
     notebooks(paths, "exercises", students / "notebooks")
     notebooks(paths, "solutions", teacher / "solutions")

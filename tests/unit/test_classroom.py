@@ -8,7 +8,7 @@ import sys
 import nbformat
 import pytest
 
-from medkit import classroom, fetch, handouts, lessons, progress
+from medkit import catalog, classroom, fetch, handouts, lessons, progress
 from medkit.errors import MedkitError
 
 
@@ -106,6 +106,12 @@ def test_a_student_takes_data_from_the_mirror(tiny_set, server, monkeypatch, tmp
     server.asked.clear()
     fetch.get("tinymnist", progress=False)
     assert [path for path, _ in server.asked] == ["/data/tinymnist/tinymnist.npz"]
+
+
+def test_a_class_fetches_the_small_images_of_a_set_alone(tiny_set, server, monkeypatch, tmp_path):
+    monkeypatch.setitem(catalog.card("tinymnist").files, "tinymnist_224.npz", "md5:0")
+    copied = classroom.write(tmp_path / "class", ["1"], ["tinymnist"])
+    assert copied["tinymnist"] == ["tinymnist.npz"] and "/tinymnist_224.npz" not in [path for path, _ in server.asked]
 
 
 def test_a_damaged_file_is_not_mirrored(tiny_set, tmp_path):
