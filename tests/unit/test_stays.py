@@ -71,6 +71,16 @@ def test_sets_by_name_and_together_have_the_same_variables(sets):
         stays.load("challenge-2012", hours=100)
 
 
+def test_outcomes_may_stand_in_any_order_with_spaces(sets):
+    write_set(sets, "b", usual(200))
+    first = stays.load("challenge-2012", sets="b")
+    header, *rows = (sets / "Outcomes-b.txt").read_text().splitlines()
+    (sets / "Outcomes-b.txt").write_text("\r\n".join(row.replace(",", " , ") + " " for row in [header, *rows[::-1]]))
+    again = stays.load("challenge-2012", sets="b")
+    assert np.array_equal(again.patients, first.patients[::-1]) and np.array_equal(again.y, first.y[::-1])
+    assert np.array_equal(again.values, first.values[::-1], equal_nan=True)
+
+
 def test_what_is_odd_but_has_a_rule(sets):
     """No measurements, times out of order, an unknown variable, impossible values, urine twice, blank lines."""
     odd = {100: "", 101: "03:00,HR,90\n01:00,HR,70\n", 102: "00:10,Zebra,5\n00:20,HR,0\n00:30,HR,-5\n",
@@ -212,6 +222,7 @@ def test_what_float32_cannot_hold_is_impossible(table, tmp_path):
     frame, outcomes = (t.astype(object) for t in table)
     frame.loc[2, "value"] = 1e39
     data = stays.load(save(tmp_path, frame, outcomes))
+    assert not np.isinf(stays.load(tmp_path, clean=False).values).any()
     assert np.isnan(data.values[0, 5]).all() and "Impossible values left out: 1 of My lab." in data.notes
     frame.loc[frame["variable"] == "My lab", "value"] = 1e39
     assert stays.load(save(tmp_path, frame, outcomes)).variables == ["HR"]
