@@ -401,6 +401,10 @@ elif test_on == "cv":
 else:
     splits = [(np.flatnonzero(~late), np.flatnonzero(late))]
 tested = np.concatenate([test for _, test in splits])
+few = [min(np.bincount(y[rows], minlength=2)) for rows in (*[rows for rows, _ in splits], tested)]
+if min(few[:-1]) < 5 or few[-1] < 1:
+    raise MedkitError(f"{source}: of the patients for training {min(few[:-1])} have the rarer outcome, of those for the "
+                      f"test {few[-1]}. At least 5 and 1 are needed.")
 whence = "" if test_on == "cv" else f" (set {test_on}; the models learn from set a)"
 say(f"Splits: **{len(splits)}**. Test stays in all: **{len(tested):,}**{whence}, {y[tested].sum():,} deaths among "
     f"them; inside each, {inner} copies of each of {len(MODELS)} models.")

@@ -116,12 +116,14 @@ def test_a_test_set_that_cannot_be_is_refused(test_on, message):
         walk(6, stop="Most cells are empty", test_on=test_on)
 
 
-def test_lesson_2_says_when_too_few_died(ward):
+@pytest.mark.parametrize("number, stop, last, message", [
+    (2, "## Clean", 7, "need at least 10"), (6, "jobs = ", 0, "have the rarer outcome.*At least 5 and 1 are needed")])
+def test_lessons_say_when_too_few_died(ward, number, stop, last, message):
     rows = pd.read_csv(ward)
-    rows.loc[(rows["variable"] == "died") & (rows["patient"] > 7), "value"] = 0
+    rows.loc[(rows["variable"] == "died") & (rows["patient"] > last), "value"] = 0
     rows.to_csv(ward, index=False)
-    with pytest.raises(MedkitError, match="need at least 10"):
-        walk(2, stop="## Clean", dataset=str(ward))
+    with pytest.raises(MedkitError, match=message):
+        walk(number, stop=stop, dataset=str(ward))
 
 
 @pytest.fixture

@@ -98,7 +98,8 @@ def test_what_is_odd_but_has_a_rule(sets):
 
 def test_later_hours_do_not_leak_into_what_was_known_at_admission(sets):
     write_set(sets, "a", {k: v + "30:00,Weight,80\n" for k, v in usual(100).items()})
-    assert stays.load("challenge-2012", hours=24).static["Weight"].isna().all()
+    early = stays.load("challenge-2012", hours=24)
+    assert early.static["Weight"].isna().all() and "no time series in the first 24 hours." in early.notes[1]
     assert (stays.load("challenge-2012", hours=48).static["Weight"] == 80).all()
 
 
