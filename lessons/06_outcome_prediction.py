@@ -683,8 +683,13 @@ def with_history(X, back, person):
         "last return": back.groupby(person).shift()})
 
 
-alone = table.X
-told = {part: with_history(X, table.y[part], table.patients[part]) for part, X in table.X.items()}
+def plain(X):
+    """Bring yes and no (True and False) to 1 and 0, and leave dates out."""
+    return X.select_dtypes(exclude=["datetime", "datetimetz"]).astype(dict.fromkeys(X.select_dtypes("bool"), int))
+
+
+alone = {part: plain(X) for part, X in table.X.items()}
+told = {part: with_history(X, table.y[part], table.patients[part]) for part, X in alone.items()}
 
 # %% [markdown]
 # A diagnosis is one of hundreds of codes. Trees split categories well as long as they are few. So for long

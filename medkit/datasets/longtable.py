@@ -93,7 +93,7 @@ def read_long(path):
     columns_there(frame, ["patient", "time", "variable", "value"], table)
     cells_filled(frame, ["patient", "time", "variable"], table)
     frame = frame.dropna(subset="value")
-    rows, notes = once(frame[["patient"]].assign(hour=hours_of(frame, table), variable=frame["variable"].astype(str),
+    rows, notes = once(frame[["patient"]].assign(hour=hours_of(frame, table), variable=frame["variable"].astype(str).str.strip(),
                                                  value=numbers(frame, "value", table)))
     beside = found(table.parent, "outcomes", needed=path.is_dir())
     return rows[rows["variable"] != "died"], read_outcomes(beside) if beside else outcomes_within(rows, table), notes

@@ -151,6 +151,14 @@ def test_readmission_with_numbers_or_words_alone(stays_table, names):
     assert len(found) == 5 and all(np.isfinite(e.value) for e in found.values())
 
 
+def test_readmission_with_dates_and_with_yes_and_no(tmp_path):
+    rng = np.random.default_rng(0)
+    pd.DataFrame({"urgent": rng.random(400) < 0.5, "came": pd.Timestamp("2020-01-01"), "ward": rng.choice(["a", "b"], 400),
+                  "age": rng.integers(20, 90, 400), "outcome": np.arange(400) % 4 // 3}).to_parquet(tmp_path / "own.parquet")
+    space = readmission(str(tmp_path / "own.parquet"))
+    assert list(space["alone"]["train"]) == ["urgent", "ward", "age"] and space["numbers_alone"]["train"].shape[1] == 2
+
+
 def test_readmission_says_which_answer_counts_as_coming_back(stays_table, capsys):
     space = readmission(stays_table(("age", "ward"), np.where(np.arange(400) % 4 == 0, "Ja", "Nein")))
     assert "'Nein' counts as coming back, 'Ja' as not" in capsys.readouterr().out and not space["thirty_days"]

@@ -205,7 +205,9 @@ def test_patients_are_text(table, tmp_path):
     frame, outcomes = (t.assign(patient=[names[k] for k in t["patient"]]) for t in table)
     frame.loc[frame["patient"] == "7", "value"] = 99
     frame["patient"] = frame["patient"] + " "
+    frame.loc[::2, "variable"] += " "
     data = stays.load(save(tmp_path, frame, outcomes))
+    assert data.variables == ["HR", "My lab"]
     assert list(data.patients) == names and data.values[1:3, 0, 0].tolist() == [80, 99]
 
 
