@@ -504,8 +504,8 @@ def scaled_study(draw, n=60):
 
 scale_price = evaluate.mean_interval([scaled_study(draw) for draw in range(5 * repeats)])
 record("leak_price_scaling", scale_price)
-share = abs(scale_price.value) / max(prices[at].value, 1e-9)
-say(f"Its price here is {scale_price}, {share:.0%} of the price of selection: a mean and a spread know nothing of the "
+beside = f", {abs(scale_price.value) / prices[at].value:.0%} of the price of selection" if prices[at].low > 0 else ""
+say(f"Its price here is {scale_price}{beside}: a mean and a spread know nothing of the "
     "outcome. Doing it right costs nothing.")
 
 # %% [markdown]

@@ -125,8 +125,8 @@ draw_stay(fullest, [data.variables[k] for k in often])
 def coarse(values, step=2):
     """Average each `step` hours; a cell stays empty where nothing was measured."""
     n, hours, k = values.shape
-    step = min(step, hours)
-    blocks = values[:, :hours - hours % step].reshape(n, -1, step, k)
+    whole = np.pad(values, ((0, 0), (0, -hours % step), (0, 0)), constant_values=np.nan)  # a last hour alone counts
+    blocks = whole.reshape(n, -1, step, k)
     count = np.isfinite(blocks).sum(axis=2)
     with np.errstate(invalid="ignore"):
         return (np.nansum(blocks, axis=2) / count).astype(np.float32)
@@ -401,8 +401,13 @@ elif test_on == "cv":
 else:
     splits = [(np.flatnonzero(~late), np.flatnonzero(late))]
 tested = np.concatenate([test for _, test in splits])
-say(f"Splits: **{len(splits)}**. Test stays in all: **{len(tested):,}**, {y[tested].sum():,} deaths among them; "
-    f"inside each, {inner} copies of each of {len(MODELS)} models.")
+few = [min(np.bincount(y[rows], minlength=2)) for rows in (*[rows for rows, _ in splits], tested)]
+if min(few[:-1]) < 5 or few[-1] < 1:
+    raise MedkitError(f"{source}: of the patients for training {min(few[:-1])} have the rarer outcome, of those for the "
+                      f"test {few[-1]}. At least 5 and 1 are needed.")
+whence = "" if test_on == "cv" else f" (set {test_on}; the models learn from set a)"
+say(f"Splits: **{len(splits)}**. Test stays in all: **{len(tested):,}**{whence}, {y[tested].sum():,} deaths among "
+    f"them; inside each, {inner} copies of each of {len(MODELS)} models.")
 
 # %%
 jobs = [(k, name) for k in range(len(splits)) for name in MODELS]
@@ -444,7 +449,8 @@ plots.estimates(aurocs, "AUROC", f"Death in hospital: {source}, {len(truth):,} t
 # %%
 def score_1(y, margin, w=None):
     """The smaller of sensitivity and precision; an alarm is a risk at or above the threshold (margin 0)."""
-    return np.minimum(evaluate.sensitivity(y, margin, w, threshold=0), evaluate.precision(y, margin, w, threshold=0))
+    found, right = (metric(y, margin, w, threshold=0) for metric in (evaluate.sensitivity, evaluate.precision))
+    return np.where(np.equal(found, 0), 0.0, np.minimum(found, right))  # without an alarm there is no precision
 
 
 def margins(name, choose):
@@ -582,7 +588,7 @@ plots.curves(limits, benefit, "threshold (risk at which one would act)", "net be
 # %%
 about = data.static.iloc[tested]
 groups = {"age": pd.cut(about["Age"], [0, 50, 65, 80, 200], right=False,
-                        labels=["0 to 49", "50 to 64", "65 to 79", "80 and over"]).astype(str),
+                        labels=["0 to 49", "50 to 64", "65 to 79", "80 and over"]).astype(object).fillna("unknown"),
           "sex": about["Gender"].map({0: "female", 1: "male"}).fillna("unknown"),
           "unit": about["ICUType"].map({1: "coronary", 2: "heart surgery", 3: "medical", 4: "surgical"}
                                        ).fillna("unknown")}
@@ -600,10 +606,11 @@ plots.estimates(rows, "AUROC of the stack", f"For whom does it work? {source}")
 #
 # A warning on the second day is late for many. We cut the stays short, make the features anew, and train boosting and
 # the recurrent net again. What is known of the patient is cut, too: a weight that was written down on the second day
-# was not known on the first.
+# was not known on the first. Hours before the first measurement of all are not asked about.
 
 # %%
-early = [h for h in (6, 12, 24, 48) if h <= data.values.shape[1]] or [data.values.shape[1]]
+begun = data.mask[:, :, [v != "Weight" for v in data.variables]].any(axis=(0, 2)).argmax()
+early = [h for h in (6, 12, 24, 48) if begun < h <= horizon_hours] or [horizon_hours]
 
 
 def cut_short(h):
@@ -652,7 +659,10 @@ table = tables.load(encounters, seed=seed)
 if len(table.classes) != 2:
     raise MedkitError(f"{encounters}: the outcome has {len(table.classes)} values ({', '.join(table.classes[:5])}). "
                       "Whether somebody comes back needs two: no and yes.")
-for note in table.notes:
+thirty_days = table.classes[1] == "readmitted within 30 days"
+meant = [] if thirty_days else [f"'{table.classes[1]}' counts as coming back, '{table.classes[0]}' as not. If it is "
+                                "the other way round, write 1 and 0."]
+for note in table.notes + meant:
     print("-", note)
 pd.DataFrame({part: {"stays": len(back), "patients": len(set(table.patients[part])), "readmitted": int(back.sum())}
               for part, back in table.y.items()})
@@ -673,8 +683,13 @@ def with_history(X, back, person):
         "last return": back.groupby(person).shift()})
 
 
-alone = table.X
-told = {part: with_history(X, table.y[part], table.patients[part]) for part, X in table.X.items()}
+def plain(X):
+    """Bring yes and no (True and False) to 1 and 0, and leave dates out."""
+    return X.select_dtypes(exclude=["datetime", "datetimetz"]).astype(dict.fromkeys(X.select_dtypes("bool"), int))
+
+
+alone = {part: plain(X) for part, X in table.X.items()}
+told = {part: with_history(X, table.y[part], table.patients[part]) for part, X in alone.items()}
 
 # %% [markdown]
 # A diagnosis is one of hundreds of codes. Trees split categories well as long as they are few. So for long
@@ -827,7 +842,8 @@ came_back, whose = table.y["test"], table.patients["test"]
 readmission = {name: evaluate.interval(evaluate.auroc, came_back, p["test"].ravel(), whose, draws)
                for name, p in back_risks.items()}
 made_up = " (simulated)" if any("Simulated" in note for note in table.notes) else ""
-plots.estimates(readmission, "AUROC (test stays)", f"Back within 30 days: {table.name}{made_up}", reference=0.5)
+plots.estimates(readmission, "AUROC (test stays)", f"Back{' within 30 days' * thirty_days}: {table.name}{made_up}",
+                reference=0.5)
 record("readmission_auroc", readmission["stack"])
 record("readmission_baseline", readmission["boosting with history"])
 
@@ -995,16 +1011,16 @@ def fewer(values):
 
 
 def other_unit(values):
-    """Give creatinine in another unit (or the first variable, where there is no creatinine)."""
-    at = data.variables.index("Creatinine") if "Creatinine" in data.variables else 0
-    values[:, :, at] *= 88.4
+    """Give a variable in another unit."""
+    values[:, :, data.variables.index(mistaken)] *= 88.4
     return values
 
 
 # %%
-trusted = boosting(fit_rows)
+trusted, mistaken = boosting(fit_rows), "Creatinine" if "Creatinine" in data.variables else data.variables[0]
+swapped = "creatinine in µmol/L" if mistaken == "Creatinine" else f"{mistaken} in a unit 88.4 times as small"
 wards = {"as it is": on_another_ward(lambda v: v), "half as many measurements": on_another_ward(fewer),
-         "creatinine in µmol/L": on_another_ward(other_unit)}
+         swapped: on_another_ward(other_unit)}
 plots.estimates({name: evaluate.interval(evaluate.auroc, y[watched], p, who[watched]) for name, p in wards.items()},
                 "AUROC (validation stays)", f"The same model on another ward: {source}")
 

@@ -52,8 +52,8 @@ def outcomes_of(letter):
     """Read one set's outcomes."""
     path = fetch.path(NAME, f"Outcomes-{letter}.txt")
     with explained(f"{path} is not a table of outcomes", "Remove it; it is downloaded again."):
-        return pd.read_csv(path)[["RecordID", "SAPS-I", "SOFA", "Survival", "In-hospital_death"]].astype(
-            {"RecordID": np.int64})
+        frame = pd.read_csv(path, skipinitialspace=True).rename(columns=str.strip)
+        return frame[["RecordID", "SAPS-I", "SOFA", "Survival", "In-hospital_death"]].astype({"RecordID": np.int64})
 
 
 def read_archive(archive):

@@ -56,10 +56,10 @@ def gridded(rows, patients, variables, hours):
     """Bring rows to hours: float32 (patients, hours, variables), NaN where nothing was measured.
 
     Several values of an hour are averaged; volumes (`SUMMED`) are added. The order of rows does not matter. Rows of
-    other variables, or after `hours`, are left out.
+    other variables, after `hours`, or beyond what float32 can hold, are left out.
     """
     who, what = pd.Index(patients).get_indexer(rows["patient"]), pd.Index(variables).get_indexer(rows["variable"])
-    used = (rows["hour"] < hours).to_numpy() & (what >= 0)
+    used = (rows["hour"] < hours).to_numpy() & (what >= 0) & (rows["value"].abs() <= ANY[2]).to_numpy()
     shape = (len(patients), hours, len(variables))
     cell = np.ravel_multi_index((who[used], rows["hour"].to_numpy()[used].astype(int), what[used]), shape)
     count = np.bincount(cell, minlength=np.prod(shape)).reshape(shape)
@@ -93,7 +93,7 @@ def read_long(path):
     columns_there(frame, ["patient", "time", "variable", "value"], table)
     cells_filled(frame, ["patient", "time", "variable"], table)
     frame = frame.dropna(subset="value")
-    rows, notes = once(frame[["patient"]].assign(hour=hours_of(frame, table), variable=frame["variable"].astype(str),
+    rows, notes = once(frame[["patient"]].assign(hour=hours_of(frame, table), variable=frame["variable"].astype(str).str.strip(),
                                                  value=numbers(frame, "value", table)))
     beside = found(table.parent, "outcomes", needed=path.is_dir())
     return rows[rows["variable"] != "died"], read_outcomes(beside) if beside else outcomes_within(rows, table), notes

@@ -156,7 +156,7 @@ def challenge(hours, seed, sets, clean):
     how = f", but units mended and {rows.attrs['impossible']:,} impossible values left out" if clean else ""
     notes = [f"Real stays: PhysioNet/CinC challenge 2012, set {' and '.join(sets)}. "
              f"Values as they were written down{how}.",
-             f"{bare} of {len(patients):,} stays hold no time series."]
+             f"{bare} of {len(patients):,} stays hold no time series{f' in the first {hours} hours' * (hours < 48)}."]
     scores = outcomes[["SAPS-I", "SOFA", "Survival"]].astype(float).where(lambda s: s >= 0)
     return assembled(CHALLENGE, SERIES, values, at_admission(rows, patients, hours),
                      outcomes["In-hospital_death"].to_numpy(np.int64), patients, seed, notes,

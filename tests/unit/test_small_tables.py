@@ -73,10 +73,46 @@ def test_lesson_2_on_few_patients(ward):
     assert space["sizes"] == [16] and np.isfinite(space["prices"][0].value)
 
 
+def test_lesson_2_compares_no_price_with_one_that_may_be_0(ward):
+    space = walk(2, stop="### Splitting rows", dataset=str(ward), noise_features=1)
+    assert space["prices"][space["at"]].low <= 0 and space["beside"] == ""
+
+
 @pytest.mark.parametrize("hours", [2, 48])
 def test_lesson_6_on_few_patients(ward, hours):
     space = walk(6, stop="## Who comes back", dataset=str(ward), horizon_hours=hours)
     assert len(space["often"]) == 1 and list(space["after"]) == ([6, 12, 24, 48] if hours == 48 else [2])
+
+
+def test_lesson_6_on_a_ward_that_begins_late_and_knows_little_of_its_patients(ward):
+    rows = pd.read_csv(ward).query("variable != 'Age'").replace({"variable": {"Creatinine": "PCT"}})
+    rows["time"] = rows["time"].where(rows["variable"] == "died", rows["time"] * 38 / 47 + 9)
+    rows.to_csv(ward, index=False)
+    space = walk(6, stop="## Who comes back", dataset=str(ward))
+    assert list(space["after"]) == [12, 24, 48] and set(space["whom"].index.get_level_values(1)) == {"unknown"}
+    for name in ("on_another_ward", "fewer", "other_unit"):
+        exec(function(6, name), space)
+    cell = next(c.source for c in lessons.read(lessons.find("6")).cells if c.source.startswith("trusted, "))
+    exec(cell, space)
+    assert not any("creatinine" in name for name in space["wards"])
+
+
+@pytest.mark.parametrize("hours, steps", [(1, 1), (3, 2), (4, 2)])
+def test_the_last_hour_is_seen_also_where_hours_are_odd(hours, steps):
+    space = {"np": np}
+    exec(function(6, "coarse"), space)
+    series = np.full((1, hours, 1), np.nan, np.float32)
+    series[0, -1] = 7
+    assert space["coarse"](series).shape == (1, steps, 1) and space["coarse"](series)[0, -1, 0] == 7
+
+
+def test_without_an_alarm_score_1_is_0():
+    space = {"np": np, "evaluate": evaluate}
+    exec(function(6, "score_1"), space)
+    score_1, y = space["score_1"], np.array([1, 0, 0])
+    assert score_1(y, np.array([-1.0, -1, -1])) == 0 and score_1(y, np.array([1.0, 1, -1])) == 0.5
+    drawn = score_1(y, np.array([1.0, 1, -1]), np.array([[1, 1, 1], [0, 1, 1], [1, 0, 1]]))
+    assert np.array_equal(drawn, [0.5, np.nan, 1], equal_nan=True)
 
 
 def test_what_is_written_down_later_is_not_known_early(ward):
@@ -103,12 +139,14 @@ def test_a_test_set_that_cannot_be_is_refused(test_on, message):
         walk(6, stop="Most cells are empty", test_on=test_on)
 
 
-def test_lesson_2_says_when_too_few_died(ward):
+@pytest.mark.parametrize("number, stop, last, message", [
+    (2, "## Clean", 7, "need at least 10"), (6, "jobs = ", 0, "have the rarer outcome.*At least 5 and 1 are needed")])
+def test_lessons_say_when_too_few_died(ward, number, stop, last, message):
     rows = pd.read_csv(ward)
-    rows.loc[(rows["variable"] == "died") & (rows["patient"] > 7), "value"] = 0
+    rows.loc[(rows["variable"] == "died") & (rows["patient"] > last), "value"] = 0
     rows.to_csv(ward, index=False)
-    with pytest.raises(MedkitError, match="need at least 10"):
-        walk(2, stop="## Clean", dataset=str(ward))
+    with pytest.raises(MedkitError, match=message):
+        walk(number, stop=stop, dataset=str(ward))
 
 
 @pytest.fixture
@@ -134,6 +172,19 @@ def readmission(path):
 def test_readmission_with_numbers_or_words_alone(stays_table, names):
     found = readmission(stays_table(names))["readmission"]
     assert len(found) == 5 and all(np.isfinite(e.value) for e in found.values())
+
+
+def test_readmission_with_dates_and_with_yes_and_no(tmp_path):
+    rng = np.random.default_rng(0)
+    pd.DataFrame({"urgent": rng.random(400) < 0.5, "came": pd.Timestamp("2020-01-01"), "ward": rng.choice(["a", "b"], 400),
+                  "age": rng.integers(20, 90, 400), "outcome": np.arange(400) % 4 // 3}).to_parquet(tmp_path / "own.parquet")
+    space = readmission(str(tmp_path / "own.parquet"))
+    assert list(space["alone"]["train"]) == ["urgent", "ward", "age"] and space["numbers_alone"]["train"].shape[1] == 2
+
+
+def test_readmission_says_which_answer_counts_as_coming_back(stays_table, capsys):
+    space = readmission(stays_table(("age", "ward"), np.where(np.arange(400) % 4 == 0, "Ja", "Nein")))
+    assert "'Nein' counts as coming back, 'Ja' as not" in capsys.readouterr().out and not space["thirty_days"]
 
 
 def test_readmission_asks_a_question_with_two_answers(stays_table):

@@ -71,6 +71,16 @@ def test_sets_by_name_and_together_have_the_same_variables(sets):
         stays.load("challenge-2012", hours=100)
 
 
+def test_outcomes_may_stand_in_any_order_with_spaces(sets):
+    write_set(sets, "b", usual(200))
+    first = stays.load("challenge-2012", sets="b")
+    header, *rows = (sets / "Outcomes-b.txt").read_text().splitlines()
+    (sets / "Outcomes-b.txt").write_text("\r\n".join(row.replace(",", " , ") + " " for row in [header, *rows[::-1]]))
+    again = stays.load("challenge-2012", sets="b")
+    assert np.array_equal(again.patients, first.patients[::-1]) and np.array_equal(again.y, first.y[::-1])
+    assert np.array_equal(again.values, first.values[::-1], equal_nan=True)
+
+
 def test_what_is_odd_but_has_a_rule(sets):
     """No measurements, times out of order, an unknown variable, impossible values, urine twice, blank lines."""
     odd = {100: "", 101: "03:00,HR,90\n01:00,HR,70\n", 102: "00:10,Zebra,5\n00:20,HR,0\n00:30,HR,-5\n",
@@ -88,7 +98,8 @@ def test_what_is_odd_but_has_a_rule(sets):
 
 def test_later_hours_do_not_leak_into_what_was_known_at_admission(sets):
     write_set(sets, "a", {k: v + "30:00,Weight,80\n" for k, v in usual(100).items()})
-    assert stays.load("challenge-2012", hours=24).static["Weight"].isna().all()
+    early = stays.load("challenge-2012", hours=24)
+    assert early.static["Weight"].isna().all() and "no time series in the first 24 hours." in early.notes[1]
     assert (stays.load("challenge-2012", hours=48).static["Weight"] == 80).all()
 
 
@@ -194,7 +205,9 @@ def test_patients_are_text(table, tmp_path):
     frame, outcomes = (t.assign(patient=[names[k] for k in t["patient"]]) for t in table)
     frame.loc[frame["patient"] == "7", "value"] = 99
     frame["patient"] = frame["patient"] + " "
+    frame.loc[::2, "variable"] += " "
     data = stays.load(save(tmp_path, frame, outcomes))
+    assert data.variables == ["HR", "My lab"]
     assert list(data.patients) == names and data.values[1:3, 0, 0].tolist() == [80, 99]
 
 
@@ -212,6 +225,7 @@ def test_what_float32_cannot_hold_is_impossible(table, tmp_path):
     frame, outcomes = (t.astype(object) for t in table)
     frame.loc[2, "value"] = 1e39
     data = stays.load(save(tmp_path, frame, outcomes))
+    assert not np.isinf(stays.load(tmp_path, clean=False).values).any()
     assert np.isnan(data.values[0, 5]).all() and "Impossible values left out: 1 of My lab." in data.notes
     frame.loc[frame["variable"] == "My lab", "value"] = 1e39
     assert stays.load(save(tmp_path, frame, outcomes)).variables == ["HR"]
