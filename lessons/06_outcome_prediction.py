@@ -660,8 +660,9 @@ if len(table.classes) != 2:
     raise MedkitError(f"{encounters}: the outcome has {len(table.classes)} values ({', '.join(table.classes[:5])}). "
                       "Whether somebody comes back needs two: no and yes.")
 thirty_days = table.classes[1] == "readmitted within 30 days"
-meant = [] if thirty_days else [f"'{table.classes[1]}' counts as coming back, '{table.classes[0]}' as not. If it is "
-                                "the other way round, write 1 and 0."]
+other, back_again = table.classes
+meant = [] if thirty_days else [f"'{back_again}' counts as coming back, '{other}' as not. If it is the other way round, "
+                                f'write positive = "{other}" into a TOML file beside the table.']
 for note in table.notes + meant:
     print("-", note)
 pd.DataFrame({part: {"stays": len(back), "patients": len(set(table.patients[part])), "readmitted": int(back.sum())}

@@ -35,7 +35,7 @@ def read_folder(folder, size, seed=0):
     notes : list of str, what the reader should know of how images were changed
     """
     table = read_labels(folder)
-    classes, y = tables.coded(table["label"], folder)
+    classes, y = labelled(table, folder)
     X, notes = read_images([folder / f for f in table["file"]], size)
     if "patient" not in table:
         table["patient"], told = by_tag(folder, table["file"])
@@ -44,6 +44,11 @@ def read_folder(folder, size, seed=0):
     parts = parts_of(table, y, patients, seed, folder)
     check_classes(y, classes, parts, folder)
     return X, y, patients, classes, parts, notes
+
+
+def labelled(table, folder):
+    """Give the classes of a labels file, and the code of each row; `positive` in schema.toml names the one to find."""
+    return tables.coded(table["label"], folder, tables.schema_beside(folder / "schema").get("positive"))
 
 
 def by_tag(folder, files):

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from .. import catalog, fetch
 from ..errors import MedkitError, explained, unknown
 from ..hospital import admit
-from . import schema, tables
+from . import schema
 from .folder import read_folder, read_labels
 from .split import by_patient
 
@@ -111,7 +111,7 @@ def medmnist(name, size=28):
     y = codes if multi else {part: c[:, 0] for part, c in codes.items()}
     rows = {part: np.array([f"{part}-{i}" for i in range(len(y[part]))]) for part in parts}
     made = ImageSet(name, card.classes, X, y, rows, multi_label=multi, notes=list(card.pitfalls))
-    return positive_last(made, schema.positive_of(dict.fromkeys(card.classes[::-1], 0)), name)
+    return positive_last(made)
 
 
 def read_npz(path):
@@ -148,21 +148,17 @@ def from_folder(folder, size, seed):
     X, y, patients, classes, parts, notes = read_folder(folder, size, seed)
     fetch.used[str(folder)] = digest_of(X, y)
     whole = {"X": X, "y": y, "patients": patients, "files": read_labels(folder)["file"].to_numpy(str)}
-    made = ImageSet(folder.name, classes, notes=notes, **{k: {p: v[r] for p, r in parts.items()} for k, v in whole.items()})
-    wanted = tables.schema_beside(folder / "schema").get("positive")
-    made = positive_last(made, wanted or schema.positive_of(dict(zip(classes, np.bincount(y).tolist()))), folder)
-    told = f"To be found: {' against '.join(made.classes[::-1])}. If that is wrong, write it into schema.toml: medkit new."
-    return replace(made, notes=made.notes + [told] * (len(classes) == 2))
+    told = f"To be found: {' against '.join(classes[::-1])}. If that is wrong, write it into schema.toml: medkit new."
+    return ImageSet(folder.name, classes, notes=notes + [told] * (len(classes) == 2),
+                    **{k: {p: v[r] for p, r in parts.items()} for k, v in whole.items()})
 
 
-def positive_last(made, wanted, where):
-    """Of two classes, make the one to find number 1; codes are an array, or one for each part."""
-    if wanted not in made.classes:
-        raise MedkitError(f"{where}: {unknown('value of the outcome', wanted, made.classes)}")
-    if len(made.classes) != 2 or wanted == made.classes[1]:
+def positive_last(made):
+    """Of two classes, make the one to find number 1: by their names, else the second."""
+    if len(made.classes) != 2 or schema.positive_of(dict.fromkeys(made.classes[::-1], 0)) == made.classes[1]:
         return made
-    y = {part: 1 - codes for part, codes in made.y.items()} if isinstance(made.y, dict) else 1 - made.y
-    return replace(made, classes=made.classes[::-1], y=y)
+    return replace(made, classes=made.classes[::-1], y={part: 1 - codes for part, codes in made.y.items()})
+
 
 
 def digest_of(*arrays):

@@ -87,7 +87,7 @@ def load(path, seed=0):
     with explained(f"{path} cannot be used", f"Is its schema right ({schema.place(path)})?"):
         told = schema.read(path)
         made = {"table": from_table, "images": from_images, "recordings": from_recordings}[told["kind"]](path, told, seed)
-    made = with_positive(made, path)
+    folder.check_classes(made.y, made.classes, made.parts, path)
     for group in told.get("groups", []):
         tables.columns_there(made.facts, [group], path)
     fetch.used[path.name] = images.digest_of(made.y, *([made.X] if made.kind != "table" else [hashes(made.X)]))
@@ -105,7 +105,7 @@ def from_table(path, told, seed):
     roles = {key: told[key] for key in ("outcome", "patient", "outcome_date", "treatment") if told.get(key)}
     tables.columns_there(frame, [*roles.values(), *told["columns"], *told.get("units", {})], path)
     tables.cells_filled(frame, [roles[key] for key in ("outcome", "patient") if key in roles], path)
-    classes, y = tables.coded(frame[roles["outcome"]], path)
+    classes, y = tables.coded(frame[roles["outcome"]], path, told.get("positive"))
     if len(classes) > MOST_CLASSES:
         raise MedkitError(f"{path}: the outcome '{roles['outcome']}' has {len(classes)} different values; {MOST_CLASSES} classes "
                           "can be told apart. Name another column, or cut numbers into classes.")
@@ -172,12 +172,3 @@ def from_recordings(path, told, seed):
     facts = known.assign(format=known["file"].map(suffix), amplitude=np.abs(taken.X).mean(axis=(1, 2)))
     return Own(path.resolve().name, "recordings", taken.classes, taken.X, taken.y, taken.patients.astype(str), taken.parts,
                facts.reset_index(drop=True), told, taken.notes, fs=taken.fs, channels=taken.channels)
-
-
-def with_positive(made, path):
-    """Of two classes, make the one to find number 1; check that training and validation have every class."""
-    if len(made.classes) == 2:
-        counts = dict(zip(made.classes, np.bincount(made.y).tolist()))
-        made = images.positive_last(made, made.schema.get("positive") or schema.positive_of(counts), schema.place(path))
-    folder.check_classes(made.y, made.classes, made.parts, path)
-    return made

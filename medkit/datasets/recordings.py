@@ -14,9 +14,8 @@ from ..errors import MedkitError, unknown
 from ..hospital import admit, ecg, eeg, rhythm
 from . import signals
 from .cache import cached
-from .folder import parts_of, read_labels
+from .folder import labelled, parts_of, read_labels
 from .split import by_patient
-from .tables import coded
 
 SUPERCLASSES = ["NORM", "MI", "STTC", "CD", "HYP"]
 VERSION = 1
@@ -170,7 +169,7 @@ def eegmat_files():
 def from_folder(folder, seconds, fs, seed):
     """Cut a user's own recordings into windows, labelled by `labels.csv`."""
     table = read_labels(folder)
-    classes, code = coded(table["label"], folder)
+    classes, code = labelled(table, folder)
     found = read_alike(folder, table["file"], fs)
     cuts = [windows(one.x, round(seconds * found[0].fs)) for one in found]
     empty = next((f for f, c in zip(table["file"], cuts) if not len(c)), None)

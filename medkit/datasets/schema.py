@@ -24,8 +24,8 @@ WORDS = {"outcome": "outcome died death mortality dead target label event readmi
                     "participant participant_id record_id pid case_id id",
          "treatment": "treatment arm therapy", "outcome_date": "outcome_date died_on death_date event_date"}
 GROUPS = "sex gender age race ethnicity hospital site centre center ward scanner device".split()
-NEGATIVE = "0 0.0 false no none negative benign control well normal healthy alive".split()
-POSITIVE = "1 1.0 true yes died dead positive malignant case ill abnormal disease".split()
+NEGATIVE = "0 0.0 false no nein non none negative benign control well normal healthy alive survived lived".split()
+POSITIVE = "true yes ja oui died dead deceased positive malignant case ill abnormal disease".split()
 NAMING = re.compile(r"(?i)(^|[\W_])(id|nr|nbr|no|code)$")  # a column so called holds names, even where they are digits
 CODE = re.compile(r"[A-Za-z]\d[\w.]*")  # V57 among numbers such as 250.83: a code of diagnoses
 COMMA = r"\s*-?\d+(,\d+)+(\.\d+)?\s*"  # 0,92 or 250,000 read as text; whole numbers beside them are few

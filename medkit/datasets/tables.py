@@ -4,6 +4,7 @@ A user's CSV or Parquet file may have a schema beside it, a TOML file of the sam
 
     outcome = "died"        # the column to predict
     patient = "mrn"         # the column that names the patient
+    positive = "yes"        # of two outcomes, the one to find; else it is guessed by their names, then by rarity
     time = "days"           # survival alone: time to the outcome, or to the end of follow-up
     [columns]               # columns that are not named here are taken as they look
     age = "number"          # text in it is an error that names the row
@@ -12,6 +13,7 @@ A user's CSV or Parquet file may have a schema beside it, a TOML file of the sam
     note = "ignore"
 """
 
+import csv
 import io
 import re
 from dataclasses import dataclass, field
@@ -133,7 +135,7 @@ def read_file(path, schema):
     needed = [column for column in (outcome, patient, time) if column]
     columns_there(frame, [*needed, *schema.get("columns", {})], path)
     cells_filled(frame, needed, path)
-    classes, y = coded(frame[outcome], path)
+    classes, y = coded(frame[outcome], path, schema.get("positive"))
     # where nothing names the patient, equal rows may be one person or two: they stay, and share a part of the split
     patients = frame[patient].to_numpy(str) if patient else frame.groupby(list(frame), dropna=False, sort=False).ngroup()
     X = typed(frame.drop(columns=needed), schema.get("columns", {}), path)
@@ -158,8 +160,14 @@ def once(frame):
     return frame[~again], [f"{again.sum():,} rows repeat another and were left out."] if again.any() else []
 
 
-def coded(outcomes, path):
-    """Give the distinct values of an outcome in order (of text where they cannot be compared), and the code of each row."""
+def coded(outcomes, path, positive=None):
+    """Give the distinct values of an outcome, and the code of each row.
+
+    They stand in order (of text where they cannot be compared); of two the one to find is the last: `positive`, or by
+    `medkit.datasets.schema.positive_of`.
+    """
+    from .schema import positive_of
+
     classes = list(outcomes.unique())
     if len(classes) < 2:
         raise MedkitError(f"{path}: '{outcomes.name}' has one value only ({[*classes, 'none'][0]}); two are needed.")
@@ -167,6 +175,11 @@ def coded(outcomes, path):
         classes = sorted(classes)
     except TypeError:
         classes = sorted(classes, key=str)
+    if len(classes) == 2 or positive:
+        counts = {str(c): int((outcomes == c).sum()) for c in classes[::-1]}
+        if positive and positive not in counts:
+            raise MedkitError(f"{path}: {unknown('value of the outcome', positive, counts)}")
+        classes = sorted(classes, key=lambda c: str(c) == (positive or positive_of(counts)))
     return classes, outcomes.map({c: k for k, c in enumerate(classes)}).to_numpy(np.int64)
 
 
@@ -225,7 +238,7 @@ def separator(header):
 
 
 def dialect(path):
-    """Find the separator in the header, and whether numbers are written with a comma."""
+    """Find the separator in the header, its names less spaces around them, and whether numbers are written with a comma."""
     lines = decoded(path).splitlines()[:1000]
     sep = separator(lines[0] if lines else "")
     cell = rf"(?<![^{re.escape(sep)}])-?(\d+,\d+)(?![^{re.escape(sep)}])"
@@ -233,7 +246,10 @@ def dialect(path):
     if found and all(re.fullmatch(r"[1-9]\d?\d?,\d{3}", n) for n in found):
         raise MedkitError(f"{path}: '{found[0]}' can be {found[0].replace(',', '.')} or {found[0].replace(',', '')}. "
                           "Write the numbers without such a comma.")
-    return {"sep": sep, "decimal": "," if found else ".", "low_memory": False, "na_values": ["?"]}
+    header = next(csv.reader(lines[:1], delimiter=sep), [])
+    names = [name.strip() for name in header]
+    tidy = {"names": names, "header": 0} if names != header and len(set(names)) == len(names) else {}
+    return tidy | {"sep": sep, "decimal": "," if found else ".", "low_memory": False, "na_values": ["?"]}
 
 
 def columns_there(frame, columns, path):

@@ -184,7 +184,7 @@ def test_readmission_with_dates_and_with_yes_and_no(tmp_path):
 
 def test_readmission_says_which_answer_counts_as_coming_back(stays_table, capsys):
     space = readmission(stays_table(("age", "ward"), np.where(np.arange(400) % 4 == 0, "Ja", "Nein")))
-    assert "'Nein' counts as coming back, 'Ja' as not" in capsys.readouterr().out and not space["thirty_days"]
+    assert "'Ja' counts as coming back, 'Nein' as not" in capsys.readouterr().out and not space["thirty_days"]
 
 
 def test_readmission_asks_a_question_with_two_answers(stays_table):

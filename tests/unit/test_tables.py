@@ -187,3 +187,29 @@ def test_simulated_patients_for_readmission_and_survival():
     assert "Simulated" in again.notes[0] and 0.05 < again.y["train"].mean() < 0.2 and again.time is None
     assert survival.time["train"].max() <= 365 and 0.15 < survival.y["train"].mean() < 0.5
     assert not tables.load("hospital-survival", seed=2).X["train"].equals(survival.X["train"])
+
+
+@pytest.mark.parametrize("outcomes, told, last", [(["ja", "nein"], "", "ja"), (["survived", "died"], "", "died"),
+                                                  (["a", "b", "b"], "", "a"), (["a", "b", "b"], 'positive = "b"', "b"),
+                                                  ([1, 2, 1], "", "2"), ([0, 1, 1], "", "1")])
+def test_the_outcome_to_be_found_is_number_1(tmp_path, outcomes, told, last):
+    rows = [f"{outcomes[k % len(outcomes)]},{k}" for k in range(60)]
+    (tmp_path / "ward.csv").write_text("\n".join(["died,age", *rows]))
+    (tmp_path / "ward.toml").write_text(told)
+    table = tables.load(tmp_path / "ward.csv", outcome="died")
+    assert table.classes[-1] == last
+    assert all(str(outcomes[int(a) % len(outcomes)]) == table.classes[c] for a, c in zip(table.X["train"]["age"], table.y["train"]))
+
+
+def test_an_outcome_to_be_found_that_nobody_has_is_an_error(tmp_path):
+    (tmp_path / "ward.csv").write_text("\n".join(["died,age", *[f"{k % 2},{k}" for k in range(60)]]))
+    (tmp_path / "ward.toml").write_text('positive = "yes"')
+    with pytest.raises(MedkitError, match="no value of the outcome 'yes'"):
+        tables.load(tmp_path / "ward.csv", outcome="died")
+
+
+def test_spaces_around_names_in_the_header_do_not_hide_the_patient(tmp_path):
+    lines = [" patient_id ; died; ward, north ", *[f"0{k % 30:02};{k % 30 % 2};{k}" for k in range(90)]]
+    (tmp_path / "ward.csv").write_text("\n".join(lines))
+    table = tables.load(tmp_path / "ward.csv", outcome="died")
+    assert list(table.X["train"]) == ["ward, north"] and set(map(len, table.patients["train"])) == {3}

@@ -239,12 +239,12 @@ def test_mitdb_comes_with_or_without_its_paced_records(tmp_path, monkeypatch):
 
 def test_a_users_recordings_are_cut_and_split_by_patient(tmp_path):
     lines = ["file,label,patient"]
-    for k in range(8):
+    for k in range(12):
         save(tmp_path, f"r{k}", heart(seed=k)[0])
-        lines.append(f"r{k}.hea,{'ill' if k % 2 else 'well'},p{k // 2 if k > 5 else k}")
+        lines.append(f"r{k}.hea,{'ill' if k % 2 else 'well'},p{k // 2 if k > 9 else k}")
     (tmp_path / "labels.csv").write_text("\n".join(lines))
     data = recordings.recordings(tmp_path, seconds=5)
-    assert data.X.shape == (8 * 8, 900, 2) and data.classes == ["ill", "well"] and data.fs == FS
+    assert data.X.shape == (12 * 8, 900, 2) and data.classes == ["well", "ill"] and data.fs == FS
     assert not set(data.patients[data.parts["train"]]) & set(data.patients[data.parts["test"]])
     with pytest.raises(MedkitError, match="shorter than one window"):
         recordings.recordings(tmp_path, seconds=500)
