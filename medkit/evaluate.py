@@ -178,14 +178,26 @@ def bootstrap(statistic, n, groups, count, seed):
     return found if (n if groups is None else len(np.unique(groups))) >= 5 else np.full(found.shape, np.nan)
 
 
+def rarer(y, groups=None):
+    """Count the patients: of two classes those of the rarer one."""
+    y, who = np.asarray(y), np.arange(len(y)) if groups is None else np.asarray(groups)
+    binary = y.ndim == 1 and y.dtype.kind in "iub" and len(np.unique(y)) == 2
+    return min(len(np.unique(who[y == c])) for c in np.unique(y)) if binary else len(np.unique(who))
+
+
 def interval(metric, y, p, groups=None, count=1000, seed=0, **options):
     """Estimate a metric with its 95 % percentile bootstrap interval, patients drawn whole.
 
-    Resamples in which the metric does not exist (no positive drawn, say) are left out.
+    Resamples in which the metric does not exist (no positive drawn, say) are left out. Fewer than 5 patients, of either
+    class where there are two, have no interval. A perfect score (0 or 1 in each resample) would have one of no width:
+    it gets the exact binomial bound for as many patients as the rarer class has (Clopper & Pearson, 1934).
     """
-    point = partial(metric, **options)
-    values = bootstrap(lambda w: point(y, p, w), len(y), groups, count, seed)
-    return Estimate(float(point(y, p)), *percentiles(values))
+    point, n = partial(metric, **options), rarer(y, groups)
+    value, values = float(point(y, p)), bootstrap(lambda w: point(y, p, w), len(y), groups, count, seed)
+    low, high = percentiles(values) if n >= 5 else (np.nan, np.nan)
+    if low == high == value and value in (0, 1):
+        low, high = (0.025 ** (1 / n), 1.0) if value else (0.0, 1 - 0.025 ** (1 / n))
+    return Estimate(value, low, high)
 
 
 def percentiles(values):
@@ -195,10 +207,11 @@ def percentiles(values):
 
 
 def compare(metric, y, p, q, groups=None, count=1000, seed=0, **options):
-    """Estimate metric(p) - metric(q) on the same patients, with its paired 95 % interval."""
+    """Estimate metric(p) - metric(q) on the same patients, with its paired 95 % interval (none for fewer than 5, as above)."""
     point = partial(metric, **options)
     values = bootstrap(lambda w: point(y, p, w) - point(y, q, w), len(y), groups, count, seed)
-    return Estimate(float(point(y, p) - point(y, q)), *percentiles(values))
+    around = percentiles(values) if rarer(y, groups) >= 5 else (np.nan, np.nan)
+    return Estimate(float(point(y, p) - point(y, q)), *around)
 
 
 def mean_interval(values):

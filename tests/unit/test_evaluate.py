@@ -153,6 +153,25 @@ def test_of_four_patients_no_interval_is_given_and_nothing_warns(recwarn):
     few = evaluate.interval(evaluate.macro(evaluate.auroc), y, np.stack([1 - p, p], 1), who, 100)
     assert np.isnan(few.low) and np.isnan(few.high) and str(few) == f"{few.value:.3f} (too few for an interval)"
     assert np.isnan(evaluate.compare(evaluate.auroc, y, p, 1 - p, who, 100).low)
-    pure = np.repeat([0, 1, 0, 0, 0], 8)  # one patient has all positives: some resamples have none
-    found = evaluate.interval(evaluate.macro(evaluate.auroc), pure, np.stack([1 - p, p], 1), np.repeat(np.arange(5), 8), 100)
+    pure = np.repeat(np.arange(40) < 5, 8).astype(int)  # five patients have all positives: some resamples have none
+    p, who = np.linspace(0, 1, 320), np.repeat(np.arange(40), 8)
+    found = evaluate.interval(evaluate.macro(evaluate.auroc), pure, np.stack([1 - p, p], 1), who, 1000)
     assert np.isfinite(found.low) and not recwarn.list
+
+
+def test_a_class_of_four_patients_has_no_interval_and_one_of_five_has():
+    y, p = np.repeat([0, 1], [50, 5]), np.linspace(0, 1, 55) ** 2
+    assert np.isfinite(evaluate.interval(evaluate.auroc, y, 1 - p, count=200).low)
+    y[-1] = 0
+    assert np.isnan(evaluate.interval(evaluate.auroc, y, p, count=200).low)
+    assert np.isnan(evaluate.compare(evaluate.auroc, y, p, 1 - p, count=200).high)
+
+
+def test_a_perfect_score_gets_the_exact_binomial_bound():
+    from scipy.stats import beta
+
+    y = np.repeat([0, 1], [60, 12])
+    found = evaluate.interval(evaluate.sensitivity, y, y.astype(float), count=200, threshold=0.5)
+    assert found.value == 1 and found.high == 1 and found.low == pytest.approx(beta.ppf(0.025, 12, 1))
+    missed = evaluate.interval(evaluate.sensitivity, y, 0.0 * y, count=200, threshold=0.5)
+    assert missed.low == 0 and missed.high == pytest.approx(beta.ppf(0.975, 1, 12))
