@@ -197,8 +197,7 @@ def percentiles(values):
 def compare(metric, y, p, q, groups=None, count=1000, seed=0, **options):
     """Estimate metric(p) - metric(q) on the same patients, with its paired 95 % interval."""
     point = partial(metric, **options)
-    values = bootstrap(lambda w: point(y, p, w) - point(y, q, w), len(y), groups, count, seed)
-    return Estimate(float(point(y, p) - point(y, q)), *percentiles(values))
+    return interval(lambda y, p, w=None: point(y, p, w) - point(y, q, w), y, p, groups, count, seed)
 
 
 def mean_interval(values):
@@ -245,10 +244,8 @@ AT_THRESHOLD = {"accuracy", "sensitivity", "specificity"}
 
 def summary(y, p, threshold, groups=None, count=1000, seed=0):
     """Give every standard figure with its interval: {name: Estimate}."""
-    def options(name):
-        return {"threshold": threshold} if name in AT_THRESHOLD else {}
-
-    return {name: interval(metric, y, p, groups, count, seed, **options(name)) for name, metric in METRICS.items()}
+    options = {name: {"threshold": threshold} for name in AT_THRESHOLD}
+    return {name: interval(metric, y, p, groups, count, seed, **options.get(name, {})) for name, metric in METRICS.items()}
 
 
 def subgroups(metric, y, p, by, groups=None, count=1000, seed=0, **options):
