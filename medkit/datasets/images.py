@@ -101,7 +101,9 @@ def medmnist(name, size=28):
     if size not in SIZES:
         raise MedkitError(f"MedMNIST has no images of {size} pixels. Sizes: {', '.join(map(str, SIZES))}.")
     card = catalog.card(name)
-    arrays = read_npz(fetch.path(name, f"{name}.npz" if size == 28 else f"{name}_{size}.npz"))
+    path = fetch.path(name, f"{name}.npz" if size == 28 else f"{name}_{size}.npz")
+    with explained(f"{path} cannot be read as .npz"), np.load(path, allow_pickle=False) as loaded:
+        arrays = dict(loaded)
     parts = {"train": "train", "valid": "val", "test": "test"}
     images = {part: arrays[f"{key}_images"] for part, key in parts.items()}
     X = {part: a.reshape(*a.shape[:3], -1) for part, a in images.items()}
@@ -110,12 +112,6 @@ def medmnist(name, size=28):
     y = codes if multi else {part: c[:, 0] for part, c in codes.items()}
     rows = {part: np.array([f"{part}-{i}" for i in range(len(y[part]))]) for part in parts}
     return ImageSet(name, card.classes, X, y, rows, multi_label=multi, notes=list(card.pitfalls))
-
-
-def read_npz(path):
-    """Read an .npz file of plain arrays (nothing in it is unpickled)."""
-    with explained(f"{path} cannot be read as .npz"), np.load(path, allow_pickle=False) as arrays:
-        return dict(arrays)
 
 
 def from_hospital(size, seed):
@@ -128,8 +124,8 @@ def from_hospital(size, seed):
     patients = seen_patients(batches)
     parts = by_patient(patients.index, y, seed=seed)
     note = (f"Simulated: {ADMITTED:,} patients of the virtual hospital. A score here is not a score on real patients.")
-    return ImageSet(f"{HOSPITAL} (simulated)", ["no pneumonia", "pneumonia"], {p: X[r] for p, r in parts.items()},
-                    {p: y[r] for p, r in parts.items()}, {p: patients.index.to_numpy()[r] for p, r in parts.items()},
+    return ImageSet(f"{HOSPITAL} (simulated)", ["no pneumonia", "pneumonia"],
+                    *({p: a[r] for p, r in parts.items()} for a in (X, y, patients.index.to_numpy())),
                     notes=[note], groups={p: patients.iloc[r].reset_index(drop=True) for p, r in parts.items()})
 
 
@@ -145,8 +141,7 @@ def from_folder(folder, size, seed):
     """Load a folder of images, split by patient unless the labels file has a split."""
     X, y, patients, classes, parts, notes = read_folder(folder, size, seed)
     fetch.used[str(folder)] = digest_of(X, y)
-    return ImageSet(folder.name, classes, {p: X[r] for p, r in parts.items()}, {p: y[r] for p, r in parts.items()},
-                    {p: patients[r] for p, r in parts.items()}, notes=notes)
+    return ImageSet(folder.name, classes, *({p: a[r] for p, r in parts.items()} for a in (X, y, patients)), notes=notes)
 
 
 def digest_of(*arrays):

@@ -32,10 +32,7 @@ def ask(model, inputs):
 
 def snapshots(learn, cycles, epochs, lr, wd=0.01):
     """Train in several cycles and keep the net at the end of each (Huang et al. 2017, arXiv:1704.00109)."""
-    kept = []
-    for _ in range(cycles):
-        kept.append(deepcopy(training.fit(learn, epochs, lr, wd).model))
-    return kept
+    return [deepcopy(training.fit(learn, epochs, lr, wd).model) for _ in range(cycles)]
 
 
 @torch.no_grad()
