@@ -258,10 +258,8 @@ AT_THRESHOLD = {"accuracy", "sensitivity", "specificity"}
 
 def summary(y, p, threshold, groups=None, count=1000, seed=0):
     """Give every standard figure with its interval: {name: Estimate}."""
-    def options(name):
-        return {"threshold": threshold} if name in AT_THRESHOLD else {}
-
-    return {name: interval(metric, y, p, groups, count, seed, **options(name)) for name, metric in METRICS.items()}
+    options = {name: {"threshold": threshold} for name in AT_THRESHOLD}
+    return {name: interval(metric, y, p, groups, count, seed, **options.get(name, {})) for name, metric in METRICS.items()}
 
 
 def subgroups(metric, y, p, by, groups=None, count=1000, seed=0, **options):

@@ -3,11 +3,9 @@
 Explained in lesson 1 (the Learner) and lesson 3 (arrays held on the device).
 """
 
-import random
 import tempfile
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from .errors import MedkitError
@@ -16,21 +14,15 @@ SCRATCH = Path(tempfile.gettempdir()) / "medkit"  # where fastai puts its tempor
 
 
 def best_device():
-    """Choose CUDA, then Apple's MPS, then the CPU."""
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    if torch.backends.mps.is_available():
-        return torch.device("mps")
-    return torch.device("cpu")
+    """Choose the accelerator that torch finds (CUDA, Apple's MPS), or else the CPU."""
+    return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
 
 
 def set_seed(seed):
     """Seed every random generator that training uses, and ask for repeatable algorithms."""
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-    torch.manual_seed(seed)
-    torch.backends.cudnn.deterministic = True
-    torch.backends.cudnn.benchmark = False
+    from fastai.torch_core import set_seed as seed_all
+
+    seed_all(seed, reproducible=True)
 
 
 class ArrayLoader:
@@ -117,12 +109,8 @@ def learner(dls, model, loss, metrics=(), **options):
     from fastai.callback import fp16, progress, schedule  # noqa: F401 (each adds methods to Learner)
     from fastai.learner import Learner
 
-    return precise(Learner(dls, model, loss_func=loss, metrics=list(metrics), path=SCRATCH, **options))
-
-
-def precise(learn):
-    """Train a Learner in mixed precision on CUDA, and as it is elsewhere."""
-    return learn.to_fp16() if learn.dls.device.type == "cuda" else learn
+    learn = Learner(dls, model, loss_func=loss, metrics=list(metrics), path=SCRATCH, **options)
+    return learn.to_fp16() if dls.device.type == "cuda" else learn
 
 
 def averaging(decay=0.98):
@@ -165,9 +153,18 @@ def lighten(learn):
 
 def probabilities(learn, *inputs, batch_size=512):
     """Predict class probabilities, shape (n, classes); one logit an image gives shape (n,)."""
+    return to_probabilities(logits(learn.model, inputs, batch_size))
+
+
+def to_probabilities(logits):
+    """Softmax, or a sigmoid where there is one logit a row."""
+    return (logits.sigmoid().squeeze(1) if logits.shape[1] == 1 else logits.softmax(dim=1)).numpy()
+
+
+def logits(model, inputs, batch_size=512):
+    """Run a model over all rows of its inputs, batch by batch."""
     batches = zip(*(torch.as_tensor(a).split(batch_size) for a in inputs))
-    outputs = torch.cat([forward(learn.model, batch) for batch in batches])
-    return (outputs.sigmoid().squeeze(1) if outputs.shape[1] == 1 else outputs.softmax(dim=1)).numpy()
+    return torch.cat([forward(model, batch) for batch in batches])
 
 
 @torch.no_grad()

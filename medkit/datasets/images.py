@@ -103,7 +103,9 @@ def medmnist(name, size=28):
     if size not in SIZES:
         raise MedkitError(f"MedMNIST has no images of {size} pixels. Sizes: {', '.join(map(str, SIZES))}.")
     card = catalog.card(name)
-    arrays = read_npz(fetch.path(name, f"{name}.npz" if size == 28 else f"{name}_{size}.npz"))
+    path = fetch.path(name, f"{name}.npz" if size == 28 else f"{name}_{size}.npz")
+    with explained(f"{path} cannot be read as .npz"), np.load(path, allow_pickle=False) as loaded:
+        arrays = dict(loaded)
     parts = {"train": "train", "valid": "val", "test": "test"}
     X = {part: (a := arrays[f"{key}_images"]).reshape(*a.shape[:3], -1) for part, key in parts.items()}
     multi = card.task == "multi-label"
@@ -112,12 +114,6 @@ def medmnist(name, size=28):
     rows = {part: np.array([f"{part}-{i}" for i in range(len(y[part]))]) for part in parts}
     made = ImageSet(name, card.classes, X, y, rows, multi_label=multi, notes=list(card.pitfalls))
     return positive_last(made)
-
-
-def read_npz(path):
-    """Read an .npz file of plain arrays (nothing in it is unpickled)."""
-    with explained(f"{path} cannot be read as .npz"), np.load(path, allow_pickle=False) as arrays:
-        return dict(arrays)
 
 
 def from_hospital(size, seed):
@@ -129,10 +125,10 @@ def from_hospital(size, seed):
     y = np.concatenate([t.labels["pneumonia"] for t in taken]).astype(np.int64)
     patients = seen_patients(batches)
     parts = by_patient(patients.index, y, seed=seed)
-    return ImageSet(f"{HOSPITAL} (simulated)", ["no pneumonia", "pneumonia"], {p: X[r] for p, r in parts.items()},
-                    {p: y[r] for p, r in parts.items()}, {p: patients.index.to_numpy()[r] for p, r in parts.items()},
-                    notes=[f"Simulated: {ADMITTED:,} patients of the virtual hospital. A score here is not a score on real patients."],
-                    groups={p: patients.iloc[r].reset_index(drop=True) for p, r in parts.items()})
+    note = f"Simulated: {ADMITTED:,} patients of the virtual hospital. A score here is not a score on real patients."
+    return ImageSet(f"{HOSPITAL} (simulated)", ["no pneumonia", "pneumonia"],
+                    *({p: a[r] for p, r in parts.items()} for a in (X, y, patients.index.to_numpy())),
+                    notes=[note], groups={p: patients.iloc[r].reset_index(drop=True) for p, r in parts.items()})
 
 
 def seen_patients(cohorts):
@@ -147,10 +143,10 @@ def from_folder(folder, size, seed):
     """Load a folder of images, split by patient unless the labels file has a split."""
     X, y, patients, classes, parts, notes = read_folder(folder, size, seed)
     fetch.used[str(folder)] = digest_of(X, y)
-    whole = {"X": X, "y": y, "patients": patients, "files": read_labels(folder)["file"].to_numpy(str)}
+    files = read_labels(folder)["file"].to_numpy(str)
     told = f"To be found: {' against '.join(classes[::-1])}. If that is wrong, write it into schema.toml: medkit new."
-    return ImageSet(folder.name, classes, notes=notes + [told] * (len(classes) == 2),
-                    **{k: {p: v[r] for p, r in parts.items()} for k, v in whole.items()})
+    return ImageSet(folder.name, classes, *({p: a[r] for p, r in parts.items()} for a in (X, y, patients)),
+                    notes=notes + [told] * (len(classes) == 2), files={p: files[r] for p, r in parts.items()})
 
 
 def positive_last(made):
@@ -158,7 +154,6 @@ def positive_last(made):
     if len(made.classes) != 2 or schema.positive_of(dict.fromkeys(made.classes[::-1], 0)) == made.classes[1]:
         return made
     return replace(made, classes=made.classes[::-1], y={part: 1 - codes for part, codes in made.y.items()})
-
 
 
 def digest_of(*arrays):

@@ -27,23 +27,12 @@ def ask(model, inputs):
     """Ask one model for probabilities, float64."""
     if hasattr(model, "predict_proba"):
         return np.asarray(model.predict_proba(*inputs), dtype=float)
-    with torch.no_grad():
-        batches = zip(*(torch.as_tensor(a).split(512) for a in inputs))
-        return to_probabilities(torch.cat([training.forward(getattr(model, "model", model), b) for b in batches]))
-
-
-def to_probabilities(logits):
-    """Softmax, or a sigmoid where there is one logit a row."""
-    logits = logits.double()
-    return (logits.sigmoid().squeeze(1) if logits.shape[1] == 1 else logits.softmax(dim=1)).numpy()
+    return training.to_probabilities(training.logits(getattr(model, "model", model), inputs).double())
 
 
 def snapshots(learn, cycles, epochs, lr, wd=0.01):
     """Train in several cycles and keep the net at the end of each (Huang et al. 2017, arXiv:1704.00109)."""
-    kept = []
-    for _ in range(cycles):
-        kept.append(deepcopy(training.fit(learn, epochs, lr, wd).model))
-    return kept
+    return [deepcopy(training.fit(learn, epochs, lr, wd).model) for _ in range(cycles)]
 
 
 @torch.no_grad()
@@ -60,7 +49,7 @@ def mc_dropout(model, x, passes=20, seed=0):
             layer.train()
         answers = [torch.cat([model(b.to(device)).float().cpu() for b in x.split(512)]) for _ in range(passes)]
     model.eval()
-    return np.stack([to_probabilities(a) for a in answers])
+    return np.stack([training.to_probabilities(a.double()) for a in answers])
 
 
 def collect(learn, epochs, lr, per_epoch=4):

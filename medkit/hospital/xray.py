@@ -198,8 +198,7 @@ def window(film, scanner, look, marked, hospital):
     """Film to uint8: window by percentiles of the film, then LUT power, then the marker."""
     size = film.shape[1]
     middle = slice(size // 8, size - size // 8, max(1, size // 28))
-    flat = film[:, middle, middle].reshape(len(film), -1)
-    inner = np.sort(flat, axis=1)
+    inner = np.sort(film[:, middle, middle].reshape(len(film), -1), axis=1)
     cut = inner.shape[1] - 1
     low = np.take_along_axis(inner, (scanner.low[:, 0].astype(int) * cut) // 100, 1)[:, :, None]
     high = np.take_along_axis(inner, (scanner.high[:, 0] * cut / 100).astype(int), 1)[:, :, None]
