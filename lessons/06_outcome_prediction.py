@@ -271,9 +271,10 @@ def points(values, scale):
 def read_together(values):
     """Give series (n, hours) by name: the variables, pressures of line or cuff in one, and ratios."""
     series = {name: values[:, :, k] for k, name in enumerate(data.variables)}
-    for name, line, cuff in (("pressure", "SysABP", "NISysABP"), ("mean pressure", "MAP", "NIMAP")):
-        if line in series and cuff in series:
-            series[name] = np.where(np.isfinite(series[line]), series[line], series[cuff])
+    for name, *ways in (("pressure", "SysABP", "NISysABP"), ("mean pressure", "MAP", "NIMAP")):  # by line, by cuff
+        known = [series[way] for way in ways if way in series]
+        if known:
+            series[name] = np.where(np.isfinite(known[0]), known[0], known[-1])
     for name, (above, below) in RATIOS.items():
         if above in series and below in series:
             series[name] = series[above] / forward(series[below])

@@ -38,7 +38,7 @@ def show(fig, alt):
     """
     from IPython.display import display
 
-    picture = base64.b64encode(png(fig)).decode()
+    picture, alt = base64.b64encode(png(fig)).decode(), alt.replace("?.", "?")
     display({"image/png": picture, "text/plain": alt}, metadata={"image/png": {"alt": alt}}, raw=True)
     plt.close(fig)
 
@@ -120,7 +120,8 @@ def curves(x, series, xlabel, ylabel, title, log_x=False, reference=None):
         ax.set_xticks(ticks, [f"{v:,}" for v in ticks])
         ax.minorticks_off()
     fig.legend(loc="outside lower center", ncols=2, fontsize=10)
-    ends = "; ".join(f"{name} goes from {points[0]} to {points[-1]}" for name, points in series.items())
+    told = [[p if isinstance(p, evaluate.Estimate) else f"{p:.3g}" for p in (s[0], s[-1])] for s in series.values()]
+    ends = "; ".join(f"{name} goes from {first} to {last}" for name, (first, last) in zip(series, told))
     show(fig, f"{title}. {ylabel} over {xlabel}: {ends}.")
 
 

@@ -28,7 +28,7 @@ NEGATIVE = "0 0.0 false no nein non none negative benign control well normal hea
 POSITIVE = "true yes ja oui died dead deceased positive malignant case ill abnormal disease".split()
 NAMING = re.compile(r"(?i)(^|[\W_])(id|nr|nbr|no|code)$")  # a column so called holds names, even where they are digits
 CODE = re.compile(r"[A-Za-z]\d[\w.]*")  # V57 among numbers such as 250.83: a code of diagnoses
-COMMA = r"\s*-?\d+(,\d+)+(\.\d+)?\s*"  # 0,92 or 250,000 read as text; whole numbers beside them are few
+COMMA = r"\s*-?\d+(\.\d{3})*(,\d+)+(\.\d+)?\s*"  # 0,92 or 250,000 or 2.500,00 as text; whole ones are few
 DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([ T].*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}( .*)?")
 
 

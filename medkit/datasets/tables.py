@@ -269,7 +269,7 @@ def refuse(wrong, path, say):
 def cells_filled(frame, columns, path):
     """Check that no cell of some columns is empty."""
     for column in columns:
-        refuse(frame[column].isna(), path, lambda row: f"the column '{column}' is empty")
+        refuse(frame[column].isna(), path, lambda row: f"the column '{column}' is empty: fill it, or leave such rows out")
 
 
 def numbers(frame, column, path):

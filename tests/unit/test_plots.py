@@ -33,10 +33,18 @@ def test_alternative_text_quotes_the_numbers(shown):
     plots.discrimination(y, {"net": p}, "Test")
     plots.calibration(y, {"net": p}, "Calibration")
     plots.estimates({"AUROC": evaluate.Estimate(0.912, 0.9, 0.92)}, "value", "Figures", reference=0.5)
-    plots.curves([1, 10], {"a": [evaluate.Estimate(0.5, 0.4, 0.6), 0.7]}, "n", "AUROC", "Curve", log_x=True)
+    plots.curves([1, 10], {"a": [evaluate.Estimate(0.5, 0.4, 0.6), 0.7123456]}, "n", "AUROC", "Curve", log_x=True)
     plots.image_grid(np.zeros((3, 8, 8, 1), np.uint8), ["ill", "well", "ill"], heading="Three")
     for text, number in zip(shown, [f"{evaluate.auroc(y, p):.3f}", f"{evaluate.ece(y, p):.3f}", "0.912", "0.7", "ill"]):
         assert number in text
+    assert shown[3].endswith("to 0.712.")
+
+
+def test_alternative_text_has_no_full_stop_behind_a_question(capsys, monkeypatch):
+    seen = []
+    monkeypatch.setattr("IPython.display.display", lambda data, **_: seen.append(data["text/plain"]))
+    plots.show(plots.plt.figure(), "Is it right?. Yes.")
+    assert seen == ["Is it right? Yes."]
 
 
 def test_a_figure_is_stored_small_with_no_colour_that_looks_other(monkeypatch):

@@ -182,6 +182,15 @@ def test_readmission_with_dates_and_with_yes_and_no(tmp_path):
     assert list(space["alone"]["train"]) == ["urgent", "ward", "age"] and space["numbers_alone"]["train"].shape[1] == 2
 
 
+def test_lesson_6_counts_points_of_pressure_where_it_is_taken_by_cuff_alone():
+    space = walk(6, stop="## A working result first")
+    for name in ("read_together", "forward"):
+        exec(function(6, name), space)
+    cuff = np.full((2, 6), 80.0)
+    space |= {"data": type("Stays", (), {"variables": ["NISysABP", "HR"]}), "RATIOS": {}}
+    assert (space["read_together"](np.stack([cuff, cuff + 1], axis=2))["pressure"] == 80).all()
+
+
 def test_readmission_says_which_answer_counts_as_coming_back(stays_table, capsys):
     space = readmission(stays_table(("age", "ward"), np.where(np.arange(400) % 4 == 0, "Ja", "Nein")))
     assert "'Ja' counts as coming back, 'Nein' as not" in capsys.readouterr().out and not space["thirty_days"]
