@@ -704,7 +704,7 @@ plots.calibration(truth, {"careful": tested["careful"], "careless": tested["care
 
 # %% [markdown]
 # For whom does it work? The AUROC of the careful pipeline by sex and by age. With few deaths (`positive`) the interval
-# says little.
+# says little; with fewer than five there is none (NaN, "not a number").
 
 # %%
 groups = data.groups.iloc[data.parts["test"]]

@@ -486,7 +486,8 @@ plots.calibration(truth, both, f"Risk of '{positive}': is it calibrated?\n{data.
 # ### For whom does it work?
 #
 # A mean hides groups. Where age, sex and hospital are known, we look at each. MedMNIST files name none of them; what
-# every image has is its exposure: is the network as good on dark images as on bright ones?
+# every image has is its exposure: is the network as good on dark images as on bright ones? (Fewer than five
+# patients of a class have no interval: NaN, "not a number".)
 
 # %%
 level = data.X["test"].mean(axis=(1, 2, 3))

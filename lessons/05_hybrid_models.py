@@ -553,6 +553,8 @@ else:
 # that it saw something there: compare each share with that of patients in whom there is nothing to see.
 #
 # ### For whom?
+#
+# Fewer than five patients of a class have no interval (NaN, "not a number").
 
 # %%
 frame = pd.DataFrame(index=range(len(y))) if data.groups is None else data.groups.copy()

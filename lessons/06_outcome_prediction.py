@@ -584,7 +584,8 @@ plots.curves(limits, benefit, "threshold (risk at which one would act)", "net be
 # %% [markdown]
 # ### For whom does it work?
 #
-# A mean hides groups. Age, sex and unit, each with its interval: where few have died, the interval is wide.
+# A mean hides groups. Age, sex and unit, each with its interval: where few have died, the interval is wide;
+# where fewer than five have, there is none.
 
 # %%
 about = data.static.iloc[tested]
