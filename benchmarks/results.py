@@ -95,7 +95,8 @@ def over_seeds(each):
         found = [e[name][end] for e in each]
         return None if None in found else round(mean(found), 6)
 
-    return {name: {end: average(name, end) for end in ("value", "low", "high")} for name in ("ours", "baseline", "gain")}
+    return {name: {end: average(name, end) for end in ("value", "low", "high")}
+            for name in ("ours", "baseline", "gain")}
 
 
 def widened(e, by):

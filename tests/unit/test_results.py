@@ -179,3 +179,17 @@ def test_no_labelled_image_comes_again_before_all_have_come(n):
     turn = label_efficiency.in_turn(np.arange(n), looks, draw=0)
     assert len(turn) == looks and looks % 32 == 0 and set(turn[:n]) == set(range(n))
     assert np.ptp(np.bincount(turn, minlength=n)) <= 1
+
+
+def test_label_efficiency_keeps_what_another_run_wrote_meanwhile(tmp_path, monkeypatch):
+    def compare(data, X, weights, n, draws, looks):
+        label_efficiency.TARGET.write_text(json.dumps([{"weights": "imagenet", "labels": 25}]))
+        return {"weights": weights, "labels": n}
+
+    monkeypatch.setattr(label_efficiency, "TARGET", tmp_path / "rows.json")
+    monkeypatch.setattr(label_efficiency, "LABELS", (25,))
+    monkeypatch.setattr(label_efficiency, "compare", compare)
+    monkeypatch.setattr(label_efficiency.images, "load", lambda name: SimpleNamespace(X={}, y={"train": []}))
+    monkeypatch.setattr(sys, "argv", ["label_efficiency.py", "--only", "hospital"])
+    label_efficiency.main()
+    assert [r["weights"] for r in json.loads(label_efficiency.TARGET.read_text())] == ["imagenet", "hospital"]
