@@ -64,7 +64,7 @@ def measured(kind, least, most):
     note = (f"seconds grow as patients to the power {power:.2f}; peak memory {memory[0]:,.0f} MB at {least:,}, "
             f"{memory[-1]:,.0f} MB at {most:,} ({growth:.2f} times)")
     return speed.row(f"virtual hospital, {NAMES[kind]}, {least:,} to {most:,} patients", "", most / took[-1], None,
-                     "patients/s", note=note) | {"exponent": power, "memory_growth": growth,
+                     "patients/s", note=note, on_cpu=True) | {"exponent": power, "memory_growth": growth,
                                                  "sizes": {n: speed.rounded(t) for n, t in zip(found, took)},
                                                  "memory_mb": [round(m) for m in memory]}
 

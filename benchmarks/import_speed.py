@@ -26,7 +26,7 @@ def main():
     codes = ("pass", "import medkit", "import torch")
     turns = [[processor_seconds(code) for code in codes] for _ in range(1 if a.quick else a.repeats)]
     medkit, torch = (median(max(turn[k] - turn[0], 0.001) for turn in turns) for k in (1, 2))
-    speed.keep([speed.row("import medkit", "import torch", medkit, torch, "s", fewer=True,
+    speed.keep([speed.row("import medkit", "import torch", medkit, torch, "s", fewer=True, on_cpu=True,
                           note="limit for medkit: 0.2 s")], a.quick)
 
 

@@ -20,6 +20,7 @@ from torch import nn
 from medkit import evaluate, training
 from medkit.augment import Augment
 from medkit.datasets import images
+from medkit.files import write_text
 from medkit.models import transfer
 from medkit.models.cnn import to_tensor
 
@@ -64,6 +65,11 @@ def compare(data, X, weights, n, draws, looks):
             "gain": [round(v, 4) for v in (gain.value, gain.low, gain.high)], "looks": looks}
 
 
+def measured():
+    """Give the rows that are there."""
+    return json.loads(TARGET.read_text()) if TARGET.exists() else []
+
+
 def main():
     """Measure what is missing, write the file, print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -73,14 +79,13 @@ def main():
     a = parser.parse_args()
     data = images.load("pneumoniamnist")
     X = {part: to_tensor(stack) for part, stack in data.X.items()}
-    rows = json.loads(TARGET.read_text()) if TARGET.exists() else []
-    done = {(r["weights"], r["labels"]) for r in rows}
+    done = {(r["weights"], r["labels"]) for r in measured()}
     for weights in [a.only] if a.only else ["hospital", "imagenet"]:
         for n in (len(data.y["train"]) if k is None else k for k in LABELS):
             if (weights, n) not in done:
-                rows.append(compare(data, X, weights, n, a.draws, a.looks))
-                TARGET.write_text(json.dumps(rows, indent=1) + "\n")
-                print(rows[-1], flush=True)
+                row = compare(data, X, weights, n, a.draws, a.looks)
+                write_text(TARGET, json.dumps([*measured(), row], indent=1) + "\n")  # another run may have written, too
+                print(row, flush=True)
 
 
 if __name__ == "__main__":

@@ -99,8 +99,8 @@ def main():
           f"{watch.parent / 2**20:.0f} MB for the parent")
     what, against = f"reports, {options.jobs} at once", "the papermill command in a loop"
     note = f"{options.reports} and {options.plain} reports; first after {ends[0]:.1f} s; by the wall"
-    speed.keep([speed.row(f"{what}, under way", against, steady, plain, "reports/min", aim=20, note=note),
-                speed.row(f"{what}, with the start", against, whole, plain, "reports/min", note=note)], options.quick)
+    speed.keep([speed.row(f"{what}, under way", against, steady, plain, "reports/min", aim=20, note=note, on_cpu=True),
+                speed.row(f"{what}, with the start", against, whole, plain, "reports/min", note=note, on_cpu=True)], options.quick)
 
 
 if __name__ == "__main__":

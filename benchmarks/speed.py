@@ -41,16 +41,16 @@ def interleaved(ours, theirs, repeats):
     return median(a for a, _ in pairs), median(b for _, b in pairs), median(a / b for a, b in pairs)
 
 
-def row(what, against, ours, theirs, unit, *, ratio=None, aim=None, note="", fewer=False, at_least=False):
+def row(what, against, ours, theirs, unit, *, ratio=None, aim=None, note="", fewer=False, at_least=False, on_cpu=False):
     """Make one row; `fewer` where less is better, as with seconds. `theirs` may be None: there is only our figure.
 
     The ratio is that of the two figures unless it was measured itself (as a median of neighbours). `at_least` where
-    the other was stopped before it had arrived.
+    the other was stopped before it had arrived. `on_cpu` where a graphics card would have nothing to do.
     """
     if theirs is not None and ratio is None:
         ratio = theirs / ours if fewer else ours / theirs
     return {"what": what, "against": against, "ours": rounded(ours), "theirs": rounded(theirs), "unit": unit,
-            "ratio": rounded(ratio), "at_least": at_least, "aim": aim, "note": note, "device": device(),
+            "ratio": rounded(ratio), "at_least": at_least, "aim": aim, "note": note, "device": device(on_cpu),
             "measured": datetime.date.today().isoformat(), "versions": versions()}
 
 
@@ -59,16 +59,17 @@ def rounded(x):
     return None if x is None else float(f"{x:.3g}")
 
 
-def device():
+def device(on_cpu=False):
     """Name the processor or graphics card, and the number of threads."""
     import torch
 
     from medkit.training import best_device
 
-    if best_device().type == "cuda":
+    kind = "cpu" if on_cpu else best_device().type
+    if kind == "cuda":
         return f"cuda: {torch.cuda.get_device_name()}"
     names = [line.split(":")[1].strip() for line in cpu_lines() if line.startswith("model name")]
-    return f"{best_device().type}: {names[0] if names else platform.machine()}, {torch.get_num_threads()} thread(s)"
+    return f"{kind}: {names[0] if names else platform.machine()}, {torch.get_num_threads()} thread(s)"
 
 
 def cpu_lines():

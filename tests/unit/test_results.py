@@ -38,11 +38,89 @@ def test_a_paired_gain_goes_before_intervals():
     assert results.against_baseline(facts, -1) == "tied (intervals)"
 
 
-def test_new_rows_take_the_place_of_old_ones():
-    old = [{"lesson": "1", "parameters": {}, "figure": "auroc", "by_seed": [1]},
-           {"lesson": "2", "parameters": {}, "figure": "auroc", "by_seed": [2]}]
-    new = [{**old[0], "by_seed": [3]}]
-    assert [r["by_seed"] for r in results.keep(old, new)] == [[3], [2]]
+@pytest.mark.parametrize("ours, baseline, sign, expected", [
+    (estimate(0.616, 0.475, 0.771), estimate(0.814, 0.714, 0.895), 1, "behind (intervals)"),  # they overlap a little
+    (estimate(0.616, 0.475, 0.771), estimate(0.814, 0.714, 0.895), -1, "ahead (intervals)"),
+    (estimate(0.876, 0.861, 0.891), estimate(0.873, 0.857, 0.887), 1, "tied (intervals)")])
+def test_two_intervals_that_overlap_can_differ_all_the_same(ours, baseline, sign, expected):
+    facts = {"ours": ours, "baseline": baseline, "gain": estimate(None, None, None)}
+    assert results.against_baseline(facts, sign) == expected
+
+
+def test_an_interval_over_splits_that_share_patients_is_made_wider():
+    task = {"name": "t", "data": "d", "lesson": "7", "parameters": {}}
+    row = {"figure": "mae", "label": "error", "better": "lower", "widen": 2, "anchors": [["formula", 8.3, "paper"]]}
+    seeds = [{"seed": k, "ours": estimate(v, v - 0.2, v + 0.2), "baseline": estimate(None, None, None),
+              "gain": estimate(0.2, 0.15, 0.25)} for k, v in enumerate((8.0, 8.1))]
+    measured = {"lesson": "7", "parameters": {}, "figure": "mae", "effort": "full", "seeds": 2, "each": seeds}
+    narrow, wide = results.judged(measured, task, {**row, "widen": 1}), results.judged(measured, task, row)
+    assert narrow["against_published"][0][3] == "ahead" and wide["against_published"][0][3] == "tied"
+    assert wide["ours"] == estimate(8.05, 7.65, 8.45) and wide["gain"] == estimate(0.2, 0.1, 0.3)
+    assert results.judged(wide, task, row) == wide, "not twice"
+
+
+def test_a_gain_is_judged_by_itself():
+    task = {"name": "t", "data": "d", "lesson": "5", "parameters": {}}
+    each = [{"seed": 0, "ours": estimate(-0.02, -0.04, -0.01), "baseline": estimate(None, None, None),
+             "gain": estimate(None, None, None)}]
+    row = results.judged({"each": each}, task, {"figure": "gain", "gain": "gain", "label": "gain"})
+    assert row["against_baseline"] == "behind (paired)"
+
+
+def test_new_rows_take_the_place_of_old_ones_unless_they_measured_less():
+    old = [{"lesson": "1", "parameters": {}, "figure": "auroc", "effort": "full", "seeds": 3, "by_seed": [1]},
+           {"lesson": "2", "parameters": {}, "figure": "auroc", "effort": "demo", "seeds": 1, "by_seed": [2]}]
+    for change, kept in [({}, [3]), ({"seeds": 5}, [3]), ({"seeds": 2}, [1]), ({"effort": "demo"}, [1])]:
+        new = [{**old[0], "by_seed": [3], **change}]
+        assert [r["by_seed"] for r in results.keep(old, new)] == [kept, [2]]
+    assert results.keep([{**old[0], "seeds": 5}], [old[0]]) == [old[0]], "three seeds are enough"
+
+
+@pytest.mark.parametrize("arguments, said", [
+    (["--only", "99"], "There is no task of lesson '99'"), (["--data", "gbs"], "Did you mean 'gbsg'?"),
+    (["--only", "3", "--data", "gbsg"], "No task of the lessons 3 has the data gbsg.")])
+def test_what_no_task_has_is_said_and_nothing_is_run_or_written(monkeypatch, arguments, said):
+    monkeypatch.setattr(sys, "argv", ["results.py", *arguments])
+    monkeypatch.setattr(results, "measure", None)
+    monkeypatch.setattr(results, "publish", None)
+    with pytest.raises(SystemExit) as stopped:
+        results.main()
+    assert said in str(stopped.value)
+
+
+def test_a_run_writes_after_each_task_says_an_error_once_and_can_be_stopped(monkeypatch, capsys):
+    failed = SimpleNamespace(status="failed", error="no data", stem="s")
+    answers = iter([([], [failed, failed]), ([], [])])
+    written = []
+
+    def measure(*given):
+        answer = next(answers, None)
+        if answer is None:
+            raise KeyboardInterrupt
+        return answer
+
+    monkeypatch.setattr(results, "measure", measure)
+    monkeypatch.setattr(results, "publish", lambda new, tasks: written.append(new) or [])
+    monkeypatch.setattr(sys, "argv", ["results.py", "--only", "1", "2"])
+    with pytest.raises(SystemExit, match="Some reports failed"):
+        results.main()
+    assert written == [[], []] and capsys.readouterr().out.count("no data") == 1
+    with pytest.raises(SystemExit, match="Stopped"):
+        results.main()
+
+
+def test_what_is_written_is_up_to_date_with_the_tasks():
+    rows, tasks = results.read(), results.tomllib.loads((HERE / "tasks.toml").read_text())["task"]
+    by_name = {results_head.name(t, row["figure"]): (t, row) for t in tasks for row in t["row"]}
+    for r in rows:
+        assert results.judged(r, *by_name[results.named(r)]) == r, "run: python benchmarks/results.py --write"
+        assert r["effort"] == "full" and r["seeds"] >= results.SEEDS
+
+
+def test_one_task_has_the_same_published_figures_in_each_lesson():
+    tasks = results.tomllib.loads((HERE / "tasks.toml").read_text())["task"]
+    same = [t["row"][0]["anchors"] for t in tasks if t["name"].startswith("Pneumonia on chest X-rays")]
+    assert len(same) == 2 and same[0] == same[1]
 
 
 def test_seeds_that_were_measured_before_are_not_run_again(monkeypatch):
@@ -101,3 +179,17 @@ def test_no_labelled_image_comes_again_before_all_have_come(n):
     turn = label_efficiency.in_turn(np.arange(n), looks, draw=0)
     assert len(turn) == looks and looks % 32 == 0 and set(turn[:n]) == set(range(n))
     assert np.ptp(np.bincount(turn, minlength=n)) <= 1
+
+
+def test_label_efficiency_keeps_what_another_run_wrote_meanwhile(tmp_path, monkeypatch):
+    def compare(data, X, weights, n, draws, looks):
+        label_efficiency.TARGET.write_text(json.dumps([{"weights": "imagenet", "labels": 25}]))
+        return {"weights": weights, "labels": n}
+
+    monkeypatch.setattr(label_efficiency, "TARGET", tmp_path / "rows.json")
+    monkeypatch.setattr(label_efficiency, "LABELS", (25,))
+    monkeypatch.setattr(label_efficiency, "compare", compare)
+    monkeypatch.setattr(label_efficiency.images, "load", lambda name: SimpleNamespace(X={}, y={"train": []}))
+    monkeypatch.setattr(sys, "argv", ["label_efficiency.py", "--only", "hospital"])
+    label_efficiency.main()
+    assert [r["weights"] for r in json.loads(label_efficiency.TARGET.read_text())] == ["imagenet", "hospital"]

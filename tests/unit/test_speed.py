@@ -29,6 +29,26 @@ def test_a_ratio_above_one_means_that_ours_is_faster(load):
     assert row("alone", "", 90.0, None, "images/s")["ratio"] is None
 
 
+def test_what_the_processor_does_is_not_named_after_a_graphics_card(load, monkeypatch):
+    import torch
+
+    from medkit import training
+
+    speed = load("speed")
+    monkeypatch.setattr(training, "best_device", lambda: torch.device("cuda"))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a card")
+    assert speed.row("a", "x", 1.0, 2.0, "s")["device"] == "cuda: a card"
+    assert speed.row("a", "x", 1.0, 2.0, "s", on_cpu=True)["device"].startswith("cpu: ")
+
+
+def test_only_the_first_batches_are_small(load):
+    import torch
+
+    first = load("pneumonia_speed").SmallFirst(3)
+    images = torch.zeros(2, 1, 28, 28, dtype=torch.uint8)
+    assert [tuple(first(images).shape[2:]) for _ in range(3)] == [(18, 18), (18, 18), (28, 28)]
+
+
 def test_neighbours_are_compared_by_medians(load):
     ours, theirs = iter([10.0, 20.0, 90.0]), iter([5.0, 5.0, 9.0])
     assert load("speed").interleaved(lambda: next(ours), lambda: next(theirs), 3) == (20, 5, 4)
