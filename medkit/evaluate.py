@@ -214,14 +214,18 @@ def compare(metric, y, p, q, groups=None, count=1000, seed=0, **options):
     return Estimate(float(point(y, p) - point(y, q)), *around)
 
 
-def mean_interval(values):
-    """Estimate the mean of a few independent repeats (draws, seeds), with Student's 95 % interval."""
+def mean_interval(values, shared=0):
+    """Estimate the mean of a few independent repeats (draws, seeds), with Student's 95 % interval.
+
+    Repeats that are random splits of the same patients are not independent: `shared`, test patients for each training
+    patient, widens their interval (Nadeau & Bengio, 2003, doi:10.1023/A:1024068626366).
+    """
     from scipy import stats
 
     values = np.asarray(values, dtype=float)
     if len(values) < 2:
         return Estimate(float(values.mean()), np.nan, np.nan)
-    half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
+    half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values) * np.sqrt(1 + shared * len(values))
     return Estimate(float(values.mean()), float(values.mean() - half), float(values.mean() + half))
 
 
