@@ -121,6 +121,8 @@ def test_mean_over_repeats_has_students_interval():
     found = evaluate.mean_interval([1.0, 2.0, 3.0])
     assert found.value == 2 and found.high - 2 == pytest.approx(4.303 / np.sqrt(3), abs=1e-3)
     assert np.isnan(evaluate.mean_interval([1.0]).low)
+    wide = evaluate.mean_interval([1.0, 2.0, 3.0], shared=1 / 3)  # splits that share patients: sqrt(1 + 3 / 3) times
+    assert wide.high - 2 == pytest.approx(2**0.5 * (found.high - 2))
 
 
 def test_precision_is_the_share_of_right_alarms():
