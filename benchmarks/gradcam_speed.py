@@ -1,12 +1,13 @@
 """How long does Grad-CAM of 1,000 images of 64 x 64 take?
 
-    OMP_NUM_THREADS=2 python benchmarks/gradcam_speed.py
+    OMP_NUM_THREADS=2 python benchmarks/gradcam_speed.py [--images 1000]
 
 Prints wall and processor seconds of the attention network of lesson 9 and of the small CNN of lesson 3. (Maps come back
 to the processor, so the clock stops when a GPU is done, too.)
 """
 import time
 
+import speed
 import torch
 
 from medkit import explain, training
@@ -16,7 +17,8 @@ from medkit.models.cnn import SmallCNN
 
 def main():
     """Print one line for each network."""
-    films = torch.rand(1000, 1, 64, 64, generator=torch.Generator().manual_seed(0))
+    a = speed.options(__doc__, images=1000)
+    films = torch.rand(64 if a.quick else a.images, 1, 64, 64, generator=torch.Generator().manual_seed(0))
     for net in (AttentionCNN(1, 2), SmallCNN(1, 2, 16), SmallCNN(1, 2)):
         net.to(training.best_device())
         explain.cam(net, films[:64])

@@ -3,6 +3,7 @@
 Run it in the environment in which `make test` has just passed: python benchmarks/pin.py
 """
 
+import argparse
 from importlib import metadata
 from pathlib import Path
 
@@ -28,6 +29,7 @@ def needed(name, extras, seen):
 
 def main():
     """Collect and write."""
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     seen = set()
     needed(ROOT, frozenset({"test", "cluster"}), seen)
     names = sorted({name for name, _ in seen} - {ROOT})
@@ -38,7 +40,7 @@ def main():
         except metadata.PackageNotFoundError:
             continue
     head = "# The versions with which `make test` passed, on Python 3.11. Written by benchmarks/pin.py.\n"
-    Path("constraints.txt").write_text(head + "\n".join(lines) + "\n")
+    Path(__file__).parents[1].joinpath("constraints.txt").write_text(head + "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

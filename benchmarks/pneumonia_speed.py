@@ -12,7 +12,8 @@
   0.001, batches of 128, 100 epochs with tenfold decay at 50 and 75, pixels scaled to -1..1, one image at a time.
 
 All look at the validation images after every epoch, and stop there when they are good enough, or after `--cap` seconds.
-No worker processes: work is counted by the processor's clock, so they would gain nothing here. Ours is run again
+No worker processes: on a cpu, work is counted by the processor's clock, so they would gain nothing. Beside a GPU, where
+the wall counts, fastai has its usual ones; the official script has none. Ours is run again
 between the others, with another seed, and its median is given. `--only` takes "same" (the same network trained by our
 way and a plain loop), "goal", or a part of a rival's name.
 """
@@ -151,7 +152,8 @@ def at_hand():
 def on_files(folder, arch, side, race, seed):
     """Fine-tune by fastai's documented way."""
     training.set_seed(seed)
-    dls = ImageDataLoaders.from_folder(folder, valid="valid", bs=BATCH, num_workers=0, device=training.best_device(),
+    dls = ImageDataLoaders.from_folder(folder, valid="valid", bs=BATCH, device=training.best_device(),
+                                       num_workers=0 if training.best_device().type == "cpu" else None,
                                        item_tfms=Resize(side) if side else None)
     learn = vision_learner(dls, arch, metrics=[RocAucBinary()], path=training.SCRATCH, cbs=[Watch(race)])
     with learn.no_bar(), learn.no_logging():
@@ -230,6 +232,8 @@ def to_the_goal(data, a):
         rivals = {f"fastai on files, {arch.__name__}, 28 pixels": partial(on_files, folder, arch, None, seed=0),
                   "official MedMNIST settings, ResNet-18": partial(official, data, seed=0),
                   f"fastai on files, {arch.__name__}, enlarged to 224": partial(on_files, folder, arch, 224, seed=0)}
+        if not any(a.only in ("", "goal") or a.only in name for name in rivals):
+            raise SystemExit(f"--only {a.only}: no such rival. There are: same; goal; {'; '.join(rivals)}.")
         for k, (name, work) in enumerate(rivals.items()):
             if a.only not in ("", "goal") and a.only not in name:
                 continue
@@ -271,13 +275,18 @@ def ours_per_second(data, n, make, augment=None):
 
 
 def share_of_limit(net, rate):
-    """Compare the arithmetic of training (`rate` images/s) with that of a large float32 matrix product, timed now."""
+    """Compare the arithmetic of training (`rate` images/s) with that of a large matrix product, timed now; say it.
+
+    The product is in float32; on CUDA, where our Learners train in mixed precision, in float16.
+    """
+    device = training.best_device()
     with FlopCounterMode(display=False) as counter:
         net(torch.rand(8, 1, 28, 28)).sum().backward()
-    side = 1024 if training.best_device().type == "cpu" else 8192  # a GPU does the small one in less than a call takes
-    square = torch.rand(side, side, device=training.best_device())
+    side, kind = 1024 if device.type == "cpu" else 8192, torch.float16 if device.type == "cuda" else torch.float32
+    square = torch.rand(side, side, device=device).to(kind)  # a GPU does a small one in less than a call takes
     product = 2 * side**3 / min(speed.seconds(lambda: square @ square) for _ in range(10))
-    return counter.get_total_flops() / 8 * rate / product
+    share = counter.get_total_flops() / 8 * rate / product
+    return f"ours at {share:.0%} of the arithmetic of a {str(kind).rpartition('.')[2]} matrix product"
 
 
 def precision():
@@ -323,7 +332,7 @@ def same_net(data, a):
         ours, theirs, ratio = speed.interleaved(partial(ours_per_second, data, n, mine, augment),
                                                 partial(plain_per_second, data, n, plain, steps), a.repeats)
         note = (f"two thirds of ours at {SMALL} pixels" if augment is first else
-                f"ours at {share_of_limit(plain(), ours):.0%} of the arithmetic of a float32 matrix product")
+                share_of_limit(plain(), ours))
         yield speed.row(f"the same network: {name}", "plain DataLoader and loop, official settings", ours, theirs,
                         "images/s", ratio=ratio, aim=3, note=note + precision())
 

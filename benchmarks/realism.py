@@ -8,10 +8,19 @@ from pathlib import Path
 
 import numpy as np
 
-from medkit import evaluate
+from medkit import evaluate, fetch
+from medkit.errors import MedkitError
 from medkit.files import write_text
 
 TARGET = Path(__file__).with_suffix(".json")
+
+
+def folder(dataset, *names):
+    """Give the folder that holds files of a data set, fetched if need be; where they cannot be, say so and end."""
+    try:
+        return [fetch.path(dataset, name) for name in names][0].parent
+    except MedkitError as error:
+        raise SystemExit(str(error)) from None
 
 
 @evaluate.weighted

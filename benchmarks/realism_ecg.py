@@ -13,8 +13,6 @@ node is rare: with few simulated patients of that kind the figures of S beats sw
     MEDKIT_DATA=... python benchmarks/realism_ecg.py [--patients 700] [--seeds 3] [--test ds1]
 """
 import argparse
-import os
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -42,7 +40,7 @@ def real_record(folder, number):
     """Read one MIT-BIH record: signal (2, samples) with MLII first, fs, beats, classes."""
     import wfdb
 
-    path = str(folder / "mitdb" / str(number))
+    path = str(folder / str(number))
     signal, marks = wfdb.rdrecord(path).p_signal.T, wfdb.rdann(path, "atr")
     if number == 114:  # the only record whose leads are swapped
         signal = signal[::-1]
@@ -166,7 +164,7 @@ def main():
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--test", choices=("ds1", "ds2"), default="ds2", help="ds1 while developing")
     args = parser.parse_args()
-    folder = Path(os.environ["MEDKIT_DATA"])
+    folder = realism.folder("mitdb", *(f"{n}.{end}" for n in (*DS1, *DS2) for end in ("hea", "dat", "atr")))
     ds1 = table(real_record(folder, n) for n in DS1)
     X, y, who = ds1 if args.test == "ds1" else table(real_record(folder, n) for n in DS2)
     guesses = []

@@ -9,8 +9,7 @@ were adjusted by hand to it, and its mortality by variable, age and unit had bee
 before the effects were chosen. Sets b and c would be the clean test. Prints three tables,
 and writes a row of benchmarks/realism.json for each model.
 """
-import os
-import sys
+import argparse
 import tarfile
 from pathlib import Path
 
@@ -129,8 +128,10 @@ def marginals(grid, grid_real):
 
 def main():
     """Print the tables of the first seed; write mortality over all seeds to benchmarks/realism.json."""
-    n, seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 12000, (2012, 2013, 2014)
-    grid_real, static_real, died_real = real_stays(Path(os.environ["MEDKIT_DATA"]) / "challenge-2012")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("stays", type=int, nargs="?", default=12000, help="how many to simulate")
+    n, seeds = parser.parse_args().stays, (2012, 2013, 2014)
+    grid_real, static_real, died_real = real_stays(realism.folder("challenge-2012", "set-a.tar.gz", "Outcomes-a.txt"))
     x_real, guesses = summaries(grid_real, static_real), {name: [] for name in MODELS}
     for seed in seeds:
         grid, static, died = simulated_stays(n, seed)

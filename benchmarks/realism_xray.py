@@ -16,8 +16,6 @@ rests on that look: see `validation` in the row that this command writes.
 """
 
 import argparse
-import os
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -132,7 +130,7 @@ def main():
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--seeds", type=int, default=3)
     a = parser.parse_args()
-    real = np.load(Path(os.environ["MEDKIT_DATA"]) / "pneumoniamnist" / "pneumoniamnist.npz")
+    real = np.load(realism.folder("pneumoniamnist", "pneumoniamnist.npz") / "pneumoniamnist.npz")
     y, y_valid, y_train = (real[f"{part}_labels"].ravel() for part in ("test", "val", "train"))
     guesses, valid, own = [], {"linked": [], "cut": []}, []
     for seed in range(a.seeds):

@@ -21,11 +21,13 @@ from medkit import files
 from medkit.errors import MedkitError, unknown
 from medkit.report.record import PROVENANCE, outputs_of
 from medkit.report.run import run
+from speed import device
 
 HERE = Path(__file__).parent
 WORK = HERE / "results"  # the reports themselves; not in the repository
 TARGET = HERE / "results.json"
 SEEDS = 3  # so many are enough for a row
+NETS = {"hospital": "small CNN, 28 pixels; weights: simulated films", "imagenet": "SqueezeNet 1.1, 64 pixels; weights: ImageNet"}
 
 
 def measure(task, effort, seeds, time_limit=None, before=()):
@@ -38,13 +40,23 @@ def measure(task, effort, seeds, time_limit=None, before=()):
     folder = WORK / f"lesson-{task['lesson']}-{'-'.join(task['parameters'].values()) or 'default'}-{effort}"
     if not rows:
         return [], []
-    done = run([task["lesson"]], {**task["parameters"], "effort": effort}, folder, rows=rows, engine="plain",
-               time_limit=time_limit)
+    done = reports(task, effort, folder, rows, time_limit)
     failed = [t for t in done if t.status != "done"]
     good = [t for t in done if t.status == "done"]
     cost = costs([folder / f"{t.stem}.ipynb" for t in good])
-    return [row_of(task, row, good, effort, cost, {seed: old[seed] for seed in kept})
-            for row, old in zip(task["row"], has) if good], failed
+    found = [row_of(task, row, good, effort, cost, {seed: old[seed] for seed in kept})
+             for row, old in zip(task["row"], has) if good]
+    return [r for r in found if r["ours"]["value"] is not None], failed
+
+
+def reports(task, effort, folder, rows, time_limit):
+    """Run a lesson with each seed; where the first fails (its data is not there), the others are spared."""
+    for some in (rows[:1], rows):
+        done = run([task["lesson"]], {**task["parameters"], "effort": effort}, folder, rows=some, engine="plain",
+                   time_limit=time_limit)
+        if done[0].status != "done":
+            break
+    return done
 
 
 def costs(paths):
@@ -55,21 +67,32 @@ def costs(paths):
     facts = [next(outputs_of(book, PROVENANCE), {}) for book in books]
     return {"seconds": round(mean(b.metadata["medkit"]["task"]["seconds"] for b in books)) if books else None,
             "peak_memory_mb": max((f.get("peak_memory_mb") or 0 for f in facts), default=None),
-            "device": facts[0].get("device") if facts else None,
+            "device": named_device(facts[0].get("device")) if facts else None,
             "versions": facts[0].get("versions") if facts else None}
+
+
+def named_device(kind):
+    """Name the device of a kind (cpu, cuda, mps) on which reports ran."""
+    here = device(on_cpu=kind == "cpu")
+    return here if kind and here.startswith(kind) else kind
 
 
 def row_of(task, row, done, effort, cost, before):
     """Bring one figure of all seeds into one row."""
     def of_one(t):
         return {"seed": int(t.parameters["seed"]),
-                **{name: {end: t.figures.get(row.get(key), {}).get(end) for end in ("value", "low", "high")}
+                **{name: {end: number(t.figures.get(row.get(key), {}).get(end)) for end in ("value", "low", "high")}
                    for name, key in (("ours", "figure"), ("baseline", "baseline"), ("gain", "gain"))}}
 
     each = sorted([*before.values(), *map(of_one, done)], key=lambda e: e["seed"])
     return judged({"lesson": task["lesson"], "parameters": task["parameters"], "effort": effort, "seeds": len(each),
-                   "figure": row["figure"], "unit": done[0].figures[row["figure"]]["unit"], "each": each,
+                   "figure": row["figure"], "unit": done[0].figures.get(row["figure"], {}).get("unit", ""), "each": each,
                    "measured": datetime.date.today().isoformat(), **cost}, task, row)
+
+
+def number(x):
+    """Give a number as it is, and None for what is none (a lesson can record "not measured")."""
+    return None if isinstance(x, str) else x
 
 
 def judged(measured, task, row):
@@ -126,9 +149,10 @@ def against_baseline(facts, sign):
     return verdict(difference(a, b), 0.0, sign) + " (intervals)"
 
 
-def page(rows):
+def page(rows, tasks=()):
     """Write RESULTS.md's text."""
-    parts = ["# Results on real patients", "Written by `make results` from `results.json`; nothing here is typed. "
+    parts = ["# Results on real patients", "Written by `make results` from `results.json` (the last three tables: by the "
+             "commands that they name); nothing here is typed. "
              "Means over seeds; 95 % intervals over patients (mean of the seeds' interval ends; of warfarin over "
              "random splits, widened as they share patients: Nadeau & Bengio 2003, doi:10.1023/A:1024068626366). "
              "*Verdict* against the simple baseline on the same split: by the paired gain, else by the difference of "
@@ -136,13 +160,23 @@ def page(rows):
              "patients are the same; against a published number: by our interval alone (other splits and protocols "
              "where the citation says so). Tried: [NOTES.md](NOTES.md).",
              table(["Task", "Data", "Figure", "Ours", "Aim", "Simple baseline", "Verdict"], map(result_cells, rows)),
+             *missing(rows, tasks),
              "## Beside published figures",
              table(["Task", "Figure", "Ours", "Published", "Value", "Verdict", "Source"],
                    ([r["task"], r["label"], shown(r["ours"]), a[0], a[1], a[3], a[2]] for r in rows
                     for a in r["against_published"])),
-             "## What it cost", table(["Task", "Effort", "Seeds", "Seconds", "Peak memory, MB", "Device", "Measured"],
+             "## What it cost", table(["Task", "Effort", "Seeds", "Seconds a seed", "Peak memory, MB", "Device", "Measured"],
                                       dict.fromkeys(map(cost_cells, rows))), *speed(), *realism(), *labels()]
     return "\n\n".join(parts) + "\n"
+
+
+def missing(rows, tasks):
+    """Say which rows of tasks.toml have not been measured."""
+    there = {named(r) for r in rows}
+    lost = [f"{row.get('what', t['name'])}: {row['label']} (lesson {t['lesson']}, {row.get('data', t['data'])})"
+            for t in tasks for row in t["row"] if results_head.name(t, row["figure"]) not in there]
+    if lost:
+        yield "Not measured yet: " + "; ".join(lost) + "."
 
 
 def result_cells(r):
@@ -160,25 +194,26 @@ def cost_cells(r):
 
 def speed():
     """Give what the `*_speed.py` commands and `hospital_scaling.py` timed, where they have run."""
-    rows = json.loads((HERE / "speed.json").read_text()) if (HERE / "speed.json").exists() else []
+    rows = stored("speed.json")
     if not rows:
         return
-    devices = sorted({r["device"] for r in rows})
-    gpu = "" if any(not d.startswith("cpu") for d in devices) else " No GPU was at hand."
+    gpu = "" if any(not r["device"].startswith("cpu") for r in rows) else " No GPU was at hand."
     yield "## Speed, side by side"
-    yield f"Each pair in one run. A ratio above 1: ours is faster. On a cpu, seconds are of processor time (reports: of " \
-          f"the wall). Measured on {'; '.join(devices)}.{gpu}"
+    yield "Written by the commands that time (`*_speed.py`, `batched_members.py`, `reports_per_minute.py`, " \
+          "`hospital_scaling.py`). Each pair in one run. A ratio above 1: ours is faster. On a cpu, seconds are of " \
+          f"processor time (reports: of the wall); on a GPU, of the wall.{gpu}"
+    yield table(["What", "Beside", "Ours", "Theirs", "Unit", "Ratio", "Aim", "Note", "Device"],
+                [*map(speed_cells, sorted(rows, key=lambda r: r["what"])), course()])
 
+
+def speed_cells(r):
+    """Give one row of the table of speeds."""
     def short(x):
         return "" if x is None else f"{x:,.0f}" if x >= 100 else f"{x:.3g}"
 
-    def cells(r):
-        ratio = ("at least " if r["at_least"] else "") + short(r["ratio"])
-        aim = f"{r['aim']}: {'reached' if r['ratio'] >= r['aim'] else 'missed'}" if r["aim"] else ""
-        return [r["what"], r["against"], short(r["ours"]), short(r["theirs"]), r["unit"], ratio, aim, r["note"]]
-
-    yield table(["What", "Beside", "Ours", "Theirs", "Unit", "Ratio", "Aim", "Note"],
-                [*map(cells, sorted(rows, key=lambda r: r["what"])), course()])
+    ratio = ("at least " if r["at_least"] else "") + short(r["ratio"])
+    aim = f"{r['aim']}: {'reached' if r['ratio'] >= r['aim'] else 'missed'}" if r["aim"] else ""
+    return [r["what"], r["against"], short(r["ours"]), short(r["theirs"]), r["unit"], ratio, aim, r["note"], r["device"]]
 
 
 def course(most=720):
@@ -186,24 +221,49 @@ def course(most=720):
     timed = json.loads((Path(__file__).parents[1] / "lessons" / "timings.json").read_text()).values()
     took, memory = (f([t[name] for t in timed]) for f, name in ((sum, "seconds"), (max, "peak_memory_mb")))
     return [f"the whole course, {len(timed)} lessons one after the other", "", f"{took:,}", "", "s", "",
-            f"{most} s: {'reached' if took < most else 'missed'}", f"by the wall; most memory {memory:,} MB"]
+            f"{most} s: {'reached' if took < most else 'missed'}", f"by the wall; most memory {memory:,} MB", "two CPU cores"]
 
 
 def realism():
-    """Give what simulated patients teach about real ones, as `realism.py` measured it."""
-    rows = json.loads((HERE / "realism.json").read_text())
+    """Give what simulated patients teach about real ones, as the `realism_*.py` commands measured it."""
+    rows = stored("realism.json")
+    if not rows:
+        return
     yield "## Learned from simulated patients alone, tested on real ones"
-    yield table(["Figure", "Data", "Trained on simulated", "Aim", "Trained on real"],
-                ([r["figure"], r["data"], shown(r), r["aim"] or "", r["trained on real"]] for r in rows))
+    yield "Written by `realism_xray.py`, `realism_ecg.py` and `realism_stays.py`. No real patient was trained on, but " \
+          "the look of the simulated films and the levels of the simulated stays were matched by hand to real ones of " \
+          "these data sets: see [NOTES.md](NOTES.md). *Told apart*: AUROC of a model that tells simulated from real " \
+          "(0.5: alike)."
+    yield table(["Figure", "Data", "Trained on simulated", "Aim", "Trained on real", "Told apart"],
+                ([r["figure"], r["data"], shown(r), r["aim"] or "", f"{r['trained on real']:.3f}",
+                  f"{r['told apart']:.3f}"] for r in rows))
 
 
 def labels():
     """Give what pre-trained weights are worth, as `label_efficiency.py` measured it."""
-    rows = json.loads((HERE / "label_efficiency.json").read_text())
-    yield "## Labels needed: PneumoniaMNIST, test AUROC (mean of draws)"
+    rows = by_labels()
+    if not rows:
+        return
+    draws = sorted({len(r["pre-trained"]) for r in rows})
+    yield f"## Labels needed: PneumoniaMNIST, test AUROC (mean of {' or '.join(map(str, draws))} draws)"
+    yield "Written by `label_efficiency.py`; each beside the same network from scratch. The gain's 95 % interval is " \
+          "over draws of the labels, not over patients. " + ". ".join(f"*{k}*: {net}" for k, net in NETS.items()) + "."
+    yield "![Test AUROC over 25 to all labelled images, pre-trained beside from scratch, a panel for each network; the " \
+          "table below has the means](labels.png)"
     yield table(["Weights", "Labels", "Pre-trained", "From scratch", "Paired gain"],
                 ([r["weights"], r["labels"], f"{mean(r['pre-trained']):.3f}", f"{mean(r['from scratch']):.3f}",
                   shown(dict(zip(("value", "low", "high"), r["gain"])))] for r in rows))
+
+
+def by_labels():
+    """Give the rows of `label_efficiency.py` in order."""
+    return sorted(stored("label_efficiency.json"), key=lambda r: (r["weights"], r["labels"]))
+
+
+def stored(name):
+    """Give the rows that another command has written, if it has."""
+    path = HERE / name
+    return json.loads(path.read_text("utf-8")) if path.exists() else []
 
 
 def shown(e, unit=""):
@@ -222,7 +282,7 @@ def table(head, rows):
 
 def read():
     """Give the rows that were measured so far."""
-    return json.loads(TARGET.read_text()) if TARGET.exists() else []
+    return json.loads(TARGET.read_text("utf-8")) if TARGET.exists() else []
 
 
 def keep(old, new):
@@ -262,8 +322,10 @@ def publish(new, tasks):
     poorer = [r for r in new if r not in rows]
     rows = [judged(r, *by_name[named(r)]) if named(r) in by_name else r for r in rows]
     files.write_text(TARGET, json.dumps(rows, indent=1) + "\n")
-    files.write_text(HERE / "RESULTS.md", page(rows))
+    files.write_text(HERE / "RESULTS.md", page(rows, tasks))
     results_head.write(rows, tasks, shown, table)
+    if by_labels():
+        results_head.draw_labels(by_labels(), NETS)
     return poorer
 
 

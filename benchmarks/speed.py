@@ -89,9 +89,9 @@ def versions():
 
 
 def merged(old, new):
-    """Put new rows in the place of the old ones that measure the same; the order stays."""
+    """Put new rows in the place of the old ones that measure the same on a device of the same kind; the order stays."""
     def name(r):
-        return r["what"], r["against"]
+        return r["what"], r["against"], r["device"].partition(":")[0]
 
     return list({name(r): r for r in old + new}.values())
 

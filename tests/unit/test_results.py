@@ -111,6 +111,57 @@ def test_one_task_has_the_same_published_figures_in_each_lesson():
     assert len(same) == 2 and same[0] == same[1]
 
 
+@pytest.fixture
+def measured(monkeypatch):
+    """Measure a task of two figures with reports that one gives; give its rows, its failures, and the seeds asked for."""
+    task = {"name": "Deaths", "data": "a ward", "lesson": "1", "parameters": {"dataset": "x"},
+            "row": [{"figure": "auroc", "label": "AUROC"}, {"figure": "ap", "label": "precision"}]}
+
+    def measure(status, figures):
+        asked = []
+
+        def run(lessons, parameters, folder, rows, **more):
+            asked.append([values["seed"] for _, values in rows])
+            return [SimpleNamespace(status=status, stem="s", error="no data", parameters=values, figures=figures)
+                    for _, values in rows]
+
+        monkeypatch.setattr(results, "run", run)
+        monkeypatch.setattr(results, "costs", lambda paths: {"seconds": 1})
+        return (task, *results.measure(task, "full", 3), asked)
+
+    return measure
+
+
+def test_where_the_first_seed_fails_the_others_are_spared(measured):
+    _, rows, failed, asked = measured("failed", {})
+    assert rows == [] and len(failed) == 1 and asked == [["0"]]
+
+
+def test_a_figure_that_the_lesson_could_not_measure_has_no_row_and_is_named(measured):
+    good, lost = {**estimate(0.8, 0.7, 0.9), "unit": ""}, {**estimate("not measured", None, None), "unit": ""}
+    for figures in ({"auroc": good}, {"auroc": good, "ap": lost}):
+        task, rows, failed, asked = measured("done", figures)
+        assert [r["figure"] for r in rows] == ["auroc"] and failed == [] and asked == [["0"], ["0", "1", "2"]]
+        assert list(results.missing(rows, [task])) == ["Not measured yet: Deaths: precision (lesson 1, a ward)."]
+
+
+def test_the_device_of_a_row_has_a_name():
+    assert results.named_device("cpu").startswith("cpu: ")
+    assert results.named_device("cuda-of-another-machine") == "cuda-of-another-machine" and results.named_device(None) is None
+
+
+def test_a_page_without_the_other_commands_files_is_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "HERE", tmp_path)
+    assert results.page([]).startswith("# Results on real patients")
+
+
+def test_the_curves_of_labels_are_drawn(tmp_path, monkeypatch):
+    monkeypatch.setattr(results_head, "CURVES", tmp_path / "labels.png")
+    results_head.draw_labels(results.by_labels(), results.NETS)
+    assert (tmp_path / "labels.png").stat().st_size > 5000
+    assert {r["weights"] for r in results.by_labels()} == set(results.NETS)
+
+
 def test_seeds_that_were_measured_before_are_not_run_again(monkeypatch):
     task = {"name": "t", "data": "d", "lesson": "1", "parameters": {"dataset": "x"},
             "row": [{"figure": "auroc"}, {"figure": "ap"}]}
@@ -147,7 +198,7 @@ def test_the_readme_shows_the_head_of_what_was_measured():
     head = results_head.main_rows(rows, tasks)
     assert len(head) >= 5
     assert results_head.block(head, results.shown, results.table) in results_head.README.read_text()
-    assert (HERE / "RESULTS.md").read_text() == results.page(rows)
+    assert (HERE / "RESULTS.md").read_text() == results.page(rows, tasks)
 
 
 def test_the_figure_draws_what_lies_between_0_and_1(tmp_path, monkeypatch):
@@ -157,7 +208,7 @@ def test_the_figure_draws_what_lies_between_0_and_1(tmp_path, monkeypatch):
            "against_published": [["a net", 0.7, "paper", "ahead"], ["a better net", 0.85, "paper", "tied"]]}
     assert results_head.best_published(row)[0] == "a better net"
     assert results_head.on_one_scale([row, {**row, "ours": estimate(8.1, 8.0, 8.2)}]) == [row]
-    results_head.draw([row])
+    results_head.draw([row, {**row, "ours": estimate(0.9, None, None), "baseline": estimate(None, None, None)}])
     assert (tmp_path / "figure.png").stat().st_size > 5000
 
 

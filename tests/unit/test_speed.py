@@ -17,9 +17,12 @@ def load(monkeypatch):
 
 
 def test_a_new_row_takes_the_place_of_the_old_one(load):
-    rows = [{"what": "a", "against": "x", "ours": 1}, {"what": "b", "against": "x", "ours": 2}]
-    new = [{"what": "a", "against": "y", "ours": 3}, {"what": "a", "against": "x", "ours": 4}]
-    assert [r["ours"] for r in load("speed").merged(rows, new)] == [4, 2, 3]
+    def row(what, against, ours, device="cpu: A"):
+        return {"what": what, "against": against, "ours": ours, "device": device}
+
+    rows = [row("a", "x", 1), row("b", "x", 2)]
+    new = [row("a", "y", 3), row("a", "x", 4, "cpu: B"), row("a", "x", 5, "cuda: C")]
+    assert [r["ours"] for r in load("speed").merged(rows, new)] == [4, 2, 3, 5]  # a GPU's rows stand beside a cpu's
 
 
 def test_a_ratio_above_one_means_that_ours_is_faster(load):
@@ -83,3 +86,33 @@ def test_the_page_shows_the_rows_and_says_whether_a_gpu_was_there(load, tmp_path
     text = "\n".join(results.speed())
     assert "| 2 | 3: missed |" in text and "| at least 100 | 50: reached |" in text and "5,000,000" in text
     assert ("No GPU was at hand" in text) == said
+
+
+def test_on_a_gpu_the_clock_waits_for_it_and_reads_the_wall(load, monkeypatch):
+    import torch
+
+    from medkit import training
+
+    speed, waits = load("speed"), []
+    monkeypatch.setattr(training, "best_device", lambda: torch.device("cuda"))
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: waits.append(1))
+    monkeypatch.setattr(speed.time, "perf_counter", lambda: 7.0)
+    assert speed.clock() == 7 and waits == [1]
+
+
+def test_a_rival_that_is_not_there_is_refused(load, monkeypatch):
+    command = load("pneumonia_speed")
+    monkeypatch.setattr(command, "write_files", lambda data, folder: None)
+    monkeypatch.setattr(command, "at_hand", lambda: command.models.resnet18)
+    options = type("Options", (), {"only": "nobody"})
+    with pytest.raises(SystemExit, match="no such rival. There are: same; goal; fastai on files, resnet18"):
+        list(command.to_the_goal(None, options))
+
+
+@pytest.mark.parametrize("name", sorted(p.stem for p in HERE.glob("*.py") if "\ndef main(" in p.read_text()))
+def test_every_command_explains_itself_and_does_nothing(load, name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", [f"{name}.py", "--help"])
+    with pytest.raises(SystemExit) as end:
+        load(name).main()
+    assert end.value.code == 0 and "usage:" in capsys.readouterr().out and not list(tmp_path.iterdir())
