@@ -193,6 +193,12 @@ def test_every_task_names_figures_that_its_lesson_records():
                 assert name in known or f'"{name}"' in path.read_text(), (task["name"], name)
 
 
+def test_the_head_hides_no_defeat():
+    rows, tasks = json.loads(results.TARGET.read_text()), results.tomllib.loads((HERE / "tasks.toml").read_text())["task"]
+    behind = [r for r in rows if r["against_baseline"].startswith("behind")]
+    assert behind and all(r in results_head.main_rows(rows, tasks) for r in behind)
+
+
 def test_the_readme_shows_the_head_of_what_was_measured():
     rows, tasks = json.loads(results.TARGET.read_text()), results.tomllib.loads((HERE / "tasks.toml").read_text())["task"]
     head = results_head.main_rows(rows, tasks)
