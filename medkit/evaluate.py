@@ -189,13 +189,13 @@ def interval(metric, y, p, groups=None, count=1000, seed=0, **options):
     """Estimate a metric with its 95 % percentile bootstrap interval, patients drawn whole.
 
     Resamples in which the metric does not exist (no positive drawn, say) are left out. Fewer than 5 patients, of either
-    class where there are two, have no interval. A perfect score (0 or 1 in each resample) would have one of no width:
-    it gets the exact binomial bound for as many patients as the rarer class has (Clopper & Pearson, 1934).
+    class where there are two, have no interval. A perfect score of this module (0 or 1 in each resample) would have one
+    of no width: it gets the exact binomial bound for as many patients as the rarer class has (Clopper & Pearson, 1934).
     """
     point, n = partial(metric, **options), rarer(y, groups)
     value, values = float(point(y, p)), bootstrap(lambda w: point(y, p, w), len(y), groups, count, seed)
     low, high = percentiles(values) if n >= 5 else (np.nan, np.nan)
-    if low == high == value and value in (0, 1):
+    if low == high == value and value in (0, 1) and metric.__module__ == __name__:  # others can pass 0 and 1
         low, high = (0.025 ** (1 / n), 1.0) if value else (0.0, 1 - 0.025 ** (1 / n))
     return Estimate(value, low, high)
 

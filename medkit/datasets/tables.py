@@ -175,7 +175,7 @@ def coded(outcomes, path, positive=None):
         classes = sorted(classes)
     except TypeError:
         classes = sorted(classes, key=str)
-    if len(classes) == 2 or positive:
+    if len(classes) == 2:
         counts = {str(c): int((outcomes == c).sum()) for c in classes[::-1]}
         if positive and positive not in counts:
             raise MedkitError(f"{path}: {unknown('value of the outcome', positive, counts)}")

@@ -175,5 +175,12 @@ def test_a_perfect_score_gets_the_exact_binomial_bound():
     y = np.repeat([0, 1], [60, 12])
     found = evaluate.interval(evaluate.sensitivity, y, y.astype(float), count=200, threshold=0.5)
     assert found.value == 1 and found.high == 1 and found.low == pytest.approx(beta.ppf(0.025, 12, 1))
+    macro = evaluate.interval(evaluate.macro(evaluate.auroc), y, np.stack([1 - y, y], 1), count=200)
+    assert macro.low == found.low
+
+    def alarms_per_true(y, p, w=None):
+        return 1.0 if w is None else np.ones(len(w))
+
+    assert evaluate.interval(alarms_per_true, y, y, count=200).low == 1, "there is no fewer than one alarm for a true one"
     missed = evaluate.interval(evaluate.sensitivity, y, 0.0 * y, count=200, threshold=0.5)
     assert missed.low == 0 and missed.high == pytest.approx(beta.ppf(0.975, 1, 12))
