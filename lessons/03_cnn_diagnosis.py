@@ -445,9 +445,9 @@ record("ece", found["ECE"])
 record("baseline_auroc", base)
 
 # %%
-if not data.multi_label:
-    gap = evaluate.compare(macro_auroc, y["test"], p_test, p_base, who)
-    say(f"The network's AUROC less the baseline's: **{gap}**, on {len(y['test']):,} test images.")
+gap = "not measured" if data.multi_label else evaluate.compare(macro_auroc, y["test"], p_test, p_base, who)
+record("gain_over_baseline", gap)
+say(f"The network's AUROC less the baseline's: **{gap}**, on {len(y['test']):,} test images.")
 
 # %% [markdown]
 # The same test images judged the comparison above. What does it look like beside this network, which began with random

@@ -509,6 +509,7 @@ def verdict(gain, who="the GRU"):
 
 
 over_trees = gained(p_rnn, p_trees)
+record("gain_over_trees", over_trees)
 say(f"{data.name}, macro-F1, GRU less boosted trees: {over_trees}: **{verdict(over_trees)}**.")
 
 # %% [markdown]
@@ -528,6 +529,9 @@ plots.estimates(gains, "difference in macro-F1", f"What each part gains, same pa
 for name, gain in gains.items():
     say(f"{data.name}, macro-F1, {name}: {gain}: **{verdict(gain, 'the first named')}**.")
 record("gain_self_taught", gains["GRU and trees, self-taught, less not"])
+joint = judge(counted["GRU and trees, self-taught"], counted["boosted trees"])
+for short, name in {"accuracy": "accuracy", "macro_f1": "macro-F1 of N, S, V", "j_kappa": "j-kappa"}.items():
+    record(f"joint_gain_{short}", joint[name])
 record("gain_memory", gains["GRU less CNN of single beats"])
 
 # %% [markdown]
@@ -649,6 +653,7 @@ record("eeg_baseline", areas["band power"])
 people = len(np.unique(brains.patients))
 rivals = answers["GRU with attention"], answers["band power"]
 eeg_gain = evaluate.compare(evaluate.auroc, brains.y, *rivals, brains.patients)
+record("eeg_gain", eeg_gain)
 say(f"{people} people. GRU less band power, in AUROC: {eeg_gain}: **{verdict(eeg_gain)}**.")
 precision = partial(evaluate.interval, evaluate.average_precision, brains.y, groups=brains.patients)
 both = {"AUROC": areas, "average precision": {name: precision(p) for name, p in answers.items()}}

@@ -438,6 +438,7 @@ record("image_auroc", found["image alone"])
 record("series_auroc", found["series alone"])
 record("baseline_auroc", found["baseline"])
 record("gain_over_best_single", gain)
+record("gain_over_baseline", gains["attention less baseline"])
 record("real_fusion_gain", gain if data.findings is None else "not measured")
 
 # %%

@@ -324,8 +324,10 @@ low_null = min(NULLS, key=lambda m: deleted[m].mean())
 high_null = max(NULLS, key=lambda m: inserted[m].mean())
 record("deletion_auc", mean_of(deleted[best]))
 record("deletion_auc_null", mean_of(deleted[low_null]))
+record("deletion_gain", mean_of(deleted[low_null] - deleted[best]))  # above 0: better than that null, on the same images
 record("insertion_auc", mean_of(inserted[best]))
 record("insertion_auc_null", mean_of(inserted[high_null]))
+record("insertion_gain", mean_of(inserted[best] - inserted[high_null]))
 pd.DataFrame({"deletion (small is good)": {m: a.mean() for m, a in deleted.items()},
               "insertion (large is good)": {m: a.mean() for m, a in inserted.items()}}).round(3)
 
