@@ -10,7 +10,7 @@
 #       - report a diagnosis with its threshold, calibration, subgroups and failures
 #     read_minutes: 40
 #     before: lesson 1.
-#     data: simulated X-rays by default; real ones by name (PneumoniaMNIST, any MedMNIST set), or your own folder of images.
+#     data: simulated X-rays by default; real ones by name (PneumoniaMNIST, any MedMNIST set), brain MRI (Medical Segmentation Decathlon), or your own folder of images.
 #     claim: "\"Pre-training helps when data is small.\" Here: by how much, from 25 labelled images to all?"
 # ---
 
@@ -44,10 +44,11 @@ plots.use_style()
 
 # %% [markdown]
 # As a report on real patients: `medkit run 3 -p dataset=pneumoniamnist` (4 MB are fetched). On any other MedMNIST
-# set: `medkit run 3 -p dataset=breastmnist`. On a folder of your own: `medkit run 3 -p dataset=path/to/folder`.
+# set: `medkit run 3 -p dataset=breastmnist`. On brain MRI: `medkit run 3 -p dataset=msd-hippocampus` (27 MB). On a
+# folder of your own: `medkit run 3 -p dataset=path/to/folder`.
 
 # %% tags=["parameters", "context"]
-dataset: str = "virtual-hospital"  # simulated; or a MedMNIST name such as pneumoniamnist; or a folder
+dataset: str = "virtual-hospital"  # simulated; or a MedMNIST name such as pneumoniamnist; or msd-hippocampus (MRI); or a folder
 size: int = 28  # side of the images in pixels; MedMNIST has 28, 64, 128, 224
 arch: str = "resnet18"  # pre-trained network: resnet18, resnet34, resnet50, squeezenet1_1, densenet121
 effort: str = "demo"  # demo | full: more labels, draws, epochs and seeds
@@ -60,6 +61,10 @@ seed: int = 0  # starting weights and draws
 # Each image is a chest X-ray, made small. Does the patient have pneumonia? By default the patients are
 # *simulated*, so that the lesson runs anywhere, and the truth is known. With `dataset=pneumoniamnist` they are real
 # children, in the official split. The lines below say which patients you are looking at.
+#
+# MRI goes the same way. `dataset=msd-hippocampus` brings real brains; three slices of each, from front to back, take the
+# place of the three colours of a photograph. Is the hippocampus small? It shrinks in Alzheimer's disease, and doctors
+# grade the loss in this medial part of the temporal lobe by eye (Scheltens et al., 1992).
 
 # %%
 data = images.load(dataset, size=size, seed=seed)
@@ -194,7 +199,7 @@ maps = [nn.functional.conv2d(xray, torch.tensor(w).float()[None, None])[0, 0].nu
         for w in windows.values()]
 scaled = [255 * (m - m.min()) / (np.ptp(m) + 1e-9) for m in maps]
 plots.image_grid([xray[0, 0].numpy(), *scaled], ["image", *windows], columns=4,
-                 heading=f"One X-ray, three windows: {data.name}")
+                 heading=f"One image, three windows: {data.name}")
 
 # %% [markdown]
 # Layers of convolutions stack up: edges make ribs, ribs and texture make a lung. Between them, *pooling* keeps
@@ -218,6 +223,8 @@ plots.image_grid((255 * changed.clamp(0, 1)).permute(0, 2, 3, 1).numpy(), ["chan
 
 # %%
 epochs, width, members = (16, 16, 1) if effort == "demo" else (30, 32, 3)
+batch = 128 if len(X["train"]) > 1000 else 32
+epochs = max(epochs, min(200, 300 * batch // len(X["train"])))  # few images: more passes, for some 300 steps
 if data.multi_label:
     loss, target = nn.BCEWithLogitsLoss(), {p: codes.astype(np.float32) for p, codes in y.items()}
 else:
@@ -227,7 +234,7 @@ else:
 def train_fast(seed):
     """Train the small network on arrays that lie on the device."""
     training.set_seed(seed)
-    dls = training.array_loaders((X["train"], target["train"]), (X["valid"], target["valid"]), 128,
+    dls = training.array_loaders((X["train"], target["train"]), (X["valid"], target["valid"]), batch,
                                  augment=Augment(seed=seed), seed=seed)
     net = SmallCNN(data.channels, len(data.classes), width, pixel_scale(data.X["train"]))
     learn = training.learner(dls, net, loss, cbs=training.averaging())
@@ -518,7 +525,7 @@ rooms = {"as it is": clean, "half the contrast": 0.5 * clean + 0.25,
          "noisy": (clean + 0.1 * noise).clamp(0, 1), "film inverted": 1 - clean}
 asked = {name: class_probabilities(fast[0], view) for name, view in rooms.items()}
 elsewhere = {name: evaluate.interval(macro_auroc, y["test"], p, who) for name, p in asked.items()}
-plots.estimates(elsewhere, "test AUROC", f"The same network in other X-ray rooms: {data.name}", reference=0.5)
+plots.estimates(elsewhere, "test AUROC", f"The same network, other machines: {data.name}", reference=0.5)
 
 # %% [markdown]
 # The network stands what augmentation has shown it. What it has never seen can ruin it, and nothing in its answer
@@ -685,6 +692,11 @@ say(f"Here, on {data.name}: test AUROC {found['AUROC']}; baseline {base}. Pre-tr
 #   learning. Cell 172:1122-1131, 2018. [doi:10.1016/j.cell.2018.02.010](https://doi.org/10.1016/j.cell.2018.02.010)
 # - Raghu M, Zhang C, Kleinberg J, Bengio S. Transfusion: understanding transfer learning for medical imaging. NeurIPS
 #   2019. [arXiv:1902.07208](https://arxiv.org/abs/1902.07208)
+# - Simpson AL, Antonelli M, Bakas S et al. A large annotated medical image dataset for the development and evaluation of
+#   segmentation algorithms. 2019. [arXiv:1902.09063](https://arxiv.org/abs/1902.09063)
+# - Scheltens P, Leys D, Barkhof F et al. Atrophy of medial temporal lobes on MRI in "probable" Alzheimer's disease and
+#   normal ageing. J Neurol Neurosurg Psychiatry 55:967-972, 1992.
+#   [doi:10.1136/jnnp.55.10.967](https://doi.org/10.1136/jnnp.55.10.967)
 # - Ioffe S, Szegedy C. Batch normalization: accelerating deep network training by reducing internal covariate shift.
 #   ICML 2015. [arXiv:1502.03167](https://arxiv.org/abs/1502.03167)
 # - Howard J, Gugger S. fastai: a layered API for deep learning. Information 11(2):108, 2020.
