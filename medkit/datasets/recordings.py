@@ -1,7 +1,7 @@
 """Whole recordings, or equal windows of them, with one label each, split by patient: ECG and EEG."""
 
 import ast
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -48,8 +48,8 @@ def recordings(source="virtual-hospital", seconds=4, fs=None, seed=0):
     ----------
     source : str or path
         "virtual-hospital" (simulated ECG: which rhythm?), "virtual-hospital-eeg" (simulated: seizure or not?),
-        "ptbxl" (superclasses of diagnosis), "eegmat" (rest or mental arithmetic), or a folder with a
-        `labels.csv` (columns file and label; optional patient and split) of WFDB, EDF or CSV files.
+        "ptbxl" (superclasses of diagnosis), "ptbxl-normal" (normal or not), "eegmat" (rest or mental arithmetic), or
+        a folder with a `labels.csv` (columns file and label; optional patient and split) of WFDB, EDF or CSV files.
     seconds : float
         Length of the windows that EEG and a folder's recordings are cut into.
     fs : float, optional
@@ -57,7 +57,7 @@ def recordings(source="virtual-hospital", seconds=4, fs=None, seed=0):
     seed : int
         Which split, and which simulated patients.
     """
-    known = {"virtual-hospital": lambda: hospital_ecg(seed), "ptbxl": ptbxl,
+    known = {"virtual-hospital": lambda: hospital_ecg(seed), "ptbxl": ptbxl, "ptbxl-normal": normal_or_not,
              "virtual-hospital-eeg": lambda: hospital_eeg(seconds, seed), "eegmat": lambda: eegmat(seconds, seed)}
     if str(source) in known:
         return known[str(source)]()
@@ -115,6 +115,16 @@ def ptbxl():
     notes = [f"An excerpt: {len(table):,} of 21,799 records."] if path == excerpt else []
     return Recordings("PTB-XL", 100, made["channels"].tolist(), SUPERCLASSES, made["X"], y,
                       table["patient_id"].astype(int).to_numpy(), parts, notes + list(made["notes"]))
+
+
+def normal_or_not():
+    """Ask of PTB-XL a yes-no question: has the ECG any finding? Records without a superclass are left out."""
+    data = ptbxl()
+    rows = np.flatnonzero(data.y.any(axis=1))
+    place = {row: k for k, row in enumerate(rows)}
+    parts = {name: np.array([place[row] for row in held if row in place]) for name, held in data.parts.items()}
+    return replace(data, classes=["normal ECG", "ECG with a finding"], X=data.X[rows], patients=data.patients[rows], parts=parts,
+                   y=data.y[rows, 1:].any(axis=1).astype(np.int64))
 
 
 def superclasses(table, statements):

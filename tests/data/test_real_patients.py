@@ -103,3 +103,13 @@ def test_ptbxl_keeps_its_folds_and_superclasses():
     held = [set(data.patients[rows]) for rows in data.parts.values()]
     assert not held[0] & held[1] and not held[0] & held[2] and not held[1] & held[2]
     assert (data.y.sum(axis=1) > 0).mean() > 0.95 and (data.y.sum(axis=0) > 10).all() and data.y[:, 0].mean() > 0.3
+
+
+@pytest.mark.skipif(not PTBXL, reason="needs ptbxl in MEDKIT_DATA")
+def test_ptbxl_can_ask_for_any_finding():
+    """The yes-no question keeps the folds, leaves out records without a superclass, and calls findings 1."""
+    whole, data = waveforms.recordings("ptbxl"), waveforms.recordings("ptbxl-normal")
+    kept = whole.y.any(axis=1)
+    assert len(data.y) == kept.sum() and np.array_equal(data.y, whole.y[kept, 1:].max(axis=1))
+    for part, rows in data.parts.items():
+        assert np.array_equal(data.patients[rows], whole.patients[whole.parts[part]][kept[whole.parts[part]]])
