@@ -124,10 +124,12 @@ pd.DataFrame({p: np.bincount(c, minlength=2) for p, c in y.items()}, index=["not
 def train(films, codes, seed, epochs=epochs):
     """Train an attention network on uint8 films (n, channels, height, width)."""
     training.set_seed(seed)
-    dls = training.array_loaders((films, codes), (films[:64], codes[:64]), 64, Augment(erase=0, seed=seed), seed=seed)
+    batch_size, unread = int(np.clip(len(films) // 8, 8, 64)), (films[:64], codes[:64])
+    dls = training.array_loaders((films, codes), unread, batch_size, Augment(erase=0, seed=seed), seed=seed)
     net = AttentionCNN(films.shape[1], 2, 12, pixel_scale(films.numpy()))
     learn = training.learner(dls, net, nn.CrossEntropyLoss(), cbs=training.averaging())
-    return training.fit(learn, epochs, lr=0.01, wd=0.1).model
+    rounds = int(np.clip(8000 // len(films), epochs, 200))  # few films: more rounds, smaller batches
+    return training.fit(learn, rounds, lr=0.01, wd=0.1).model
 
 
 def probabilities(net, films):
@@ -161,6 +163,8 @@ whose = None if simulated or not data.files else data.patients["test"]  # of a f
 found_auroc = evaluate.interval(evaluate.auroc, y["test"], p["test"], whose)
 record("auroc", found_auroc)
 record("ap", evaluate.interval(evaluate.average_precision, y["test"], p["test"], whose))
+if not found_auroc.low > 0.5:
+    say("**This network is not better than chance on test images**, so what its maps show says nothing of the illness.")
 
 # %%
 level = float(X["train"].float().mean() / 255)
@@ -199,9 +203,10 @@ def show_overlays(films, overlays, titles, heading, truth=None):
 
 # %%
 def explained(part, limit=100 if effort == "demo" else 300):
-    """Choose ill patients of a part to be explained: those with a known region, where regions are known."""
-    good = (y[part] == 1) & (masks[part].any((1, 2)) if masks else True)
-    return np.flatnonzero(good)[:limit]
+    """Choose ill patients of a part to be explained, an image each; with a known region, where regions are known."""
+    good = np.flatnonzero((y[part] == 1) & (masks[part].any((1, 2)) if masks else True))
+    owner = good if simulated else data.patients[part][good]
+    return np.sort(good[np.unique(owner, return_index=True)[1]])[:limit]
 
 
 chosen = {part: explained(part) for part in ("valid", "test")}
@@ -728,7 +733,7 @@ exercise_3 = Exercise("9.3", hint="Two orders: first test known first (adds 0), 
 def _(value):
     assert value != 10, "10 is shared by two tests that need each other."
     assert value != 0, "Known first it adds 0, but known second it adds 10."
-    assert value == 5, "Average over both orders."
+    assert np.isclose(value, 5), "Average over both orders."
 
 # %% tags=["exercise", "nbval-check-output"]
 ### BEGIN SOLUTION

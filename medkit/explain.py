@@ -180,8 +180,7 @@ def pointing(maps, masks, tolerance=0):
     maps, masks = same_shape(maps, masks)
     if tolerance:
         masks = maximum_filter(masks, size=(1, *[2 * tolerance + 1] * (masks.ndim - 1)))
-    flat = maps.reshape(len(maps), -1)
-    return masks.reshape(len(maps), -1)[np.arange(len(maps)), flat.argmax(1)]
+    return masks.reshape(len(maps), -1)[np.arange(len(maps)), maps.reshape(len(maps), -1).argmax(1)]
 
 
 def iou(maps, masks, share=0.1):
