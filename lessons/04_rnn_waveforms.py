@@ -748,10 +748,13 @@ worst.loc[:, worst.sum() > 0].rename_axis("patient")
 # %%
 patient = worst.index[0]
 wrong = (p_rnn.argmax(1) != data.y[tested]) & (data.patients[tested] == patient)
-middle = np.flatnonzero(wrong)[wrong.sum() // 2]
-row, guess = tested[middle], classes[p_rnn[middle].argmax()]
-around = [i for i in range(max(row - 4, 0), min(row + 6, ends[0])) if data.record[i] == data.record[row]]
-draw_beats(around, f"Patient {patient}: beat {around.index(row) + 1} was read as {guess}")
+if wrong.any():
+    middle = np.flatnonzero(wrong)[wrong.sum() // 2]
+    row, guess = tested[middle], classes[p_rnn[middle].argmax()]
+    around = [i for i in range(max(row - 4, 0), min(row + 6, ends[0])) if data.record[i] == data.record[row]]
+    draw_beats(around, f"Patient {patient}: beat {around.index(row) + 1} was read as {guess}")
+else:
+    say("Every test beat was read rightly: there is none to show.")
 
 # %% [markdown]
 # Second, other recorders. We disturb the test beats as electrodes might, and ask the same network. (A real disturbance
@@ -762,6 +765,8 @@ first_lead = (np.arange(leads) == 0)[:, None]
 noise = np.random.default_rng(seed).normal(0, 0.3, beats.shape[2]).astype(np.float32)
 changes = {"as it is": lambda x: x, "second lead lost": lambda x: x * first_lead, "noise": lambda x: x + noise,
            "beat marks 40 ms late": lambda x: np.roll(x, -5, axis=-1)}
+if leads == 1:
+    del changes["second lead lost"]
 disturbed = {}
 for name, change in changes.items():
     guess = predict(networks[0], tested, run_length, change).argmax(1)
