@@ -279,7 +279,7 @@ say(f"On validation images one look gives an AUROC of **{plain:.4f}**, five shif
 # the pre-trained weights, once from random ones. All else is equal: the whole network is trained, at the same rate, and
 # sees the same images equally often, augmented anew each time: few images many times over, all images in one pass or a
 # little more. We repeat with other draws (more where labels are few, as their draw matters most), and look at the
-# *paired* difference.
+# *paired* difference. Its interval holds the luck of draw and start, not that of which patients were tested.
 
 # %%
 everything = len(y["train"])
@@ -466,7 +466,7 @@ catch_up = ("No pre-trained network stands beside it." if not gains else
             "So with all labels a small network that trains for longer is better than the pre-trained one after so short a "
             "training" + (": the gain above is one of the first steps." if shown_ahead else ".")
             if found["AUROC"].low > ahead else
-            "So with all labels pre-training saved training here; longer training from nothing gets as far."
+            "So with all labels pre-training saved training here: after longer training from nothing no gap is shown."
             if shown_ahead else "With all labels pre-training was not seen to save anything here.")
 early = "; ".join(f"{name} {rows[-1].value:.3f}" for name, rows in means.items())
 say(f"All {everything:,} labels, AUROC after {passes[everything]}: {early}. The small network, from random weights, "

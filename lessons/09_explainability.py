@@ -164,7 +164,7 @@ found_auroc = evaluate.interval(evaluate.auroc, y["test"], p["test"], whose)
 record("auroc", found_auroc)
 record("ap", evaluate.interval(evaluate.average_precision, y["test"], p["test"], whose))
 if not found_auroc.low > 0.5:
-    say("**This network is not better than chance on test images**, so what its maps show says nothing of the illness.")
+    say("**On test images this network cannot be told from chance**: its maps may say nothing of the illness.")
 
 # %%
 level = float(X["train"].float().mean() / 255)
@@ -266,10 +266,13 @@ maps = {part: maps_of(part) for part in ("valid", "test")}
 
 
 def mean_of(values):
-    """Estimate a mean over patients with its bootstrap interval."""
-    values = np.asarray(values, dtype=float)
-    drawn = np.concatenate([evaluate.mean_of(w, values) for w in evaluate.resamples(len(values), seed=seed)])
-    return evaluate.Estimate(float(values.mean()), *evaluate.percentiles(drawn))
+    """Estimate a mean over patients with its bootstrap interval; a share of 0 or 1 has the exact binomial bound."""
+    share, values = np.asarray(values).dtype == bool, np.asarray(values, dtype=float)
+    n, value = len(values), float(values.mean())
+    ends = evaluate.percentiles(evaluate.bootstrap(lambda w: evaluate.mean_of(w, values), n, None, 1000, seed))
+    if share and value in (0, 1) and n >= 5:
+        ends = binomtest(round(n * value), n).proportion_ci()  # Clopper and Pearson's
+    return evaluate.Estimate(value, *ends)
 
 
 # %%
@@ -584,8 +587,9 @@ platt = LogisticRegression(C=1e6).fit(log_odds(p["valid"]), y["valid"])
 risk = {part: platt.predict_proba(log_odds(q))[:, 1] for part, q in p.items()}
 slope = platt.coef_[0, 0]
 gap = {which: evaluate.ece(y["test"], q) for which, q in (("own", p["test"]), ("calibrated", risk["test"]))}
-say(f"Slope {slope:.2f}: the networks together are too {'unsure' if slope > 1 else 'sure'}. On test patients the mean "
-    f"gap of risk and rate (ECE) is {gap['own']:.3f} with their own probabilities, {gap['calibrated']:.3f} calibrated: "
+say(f"Slope {slope:.2f}: on validation patients the networks together were too {'unsure' if slope > 1 else 'sure'}. On "
+    f"test patients the mean gap of risk and rate (ECE) is {gap['own']:.3f} with their own probabilities, "
+    f"{gap['calibrated']:.3f} calibrated: "
     + ("it is smaller." if gap["calibrated"] < gap["own"] else "it is **not** smaller; what held for validation "
        "patients does not hold for these."))
 
