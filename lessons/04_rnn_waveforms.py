@@ -762,8 +762,9 @@ else:
 
 # %%
 first_lead = (np.arange(leads) == 0)[:, None]
-noise = np.random.default_rng(seed).normal(0, 0.3, beats.shape[2]).astype(np.float32)
-changes = {"as it is": lambda x: x, "second lead lost": lambda x: x * first_lead, "noise": lambda x: x + noise,
+rng = np.random.default_rng(seed)
+changes = {"as it is": lambda x: x, "second lead lost": lambda x: x * first_lead,
+           "noise": lambda x: x + 0.3 * rng.standard_normal(x.shape, np.float32),  # another in each beat
            "beat marks 40 ms late": lambda x: np.roll(x, -5, axis=-1)}
 if leads == 1:
     del changes["second lead lost"]

@@ -594,11 +594,12 @@ say(f"Slope {slope:.2f}: on validation patients the networks together were too {
        "patients does not hold for these."))
 
 # %% [markdown]
-# The interval is counted: of the 50 validation patients with the nearest calibrated risk, how many were ill?
+# The interval is counted: of the 50 validation patients with the nearest calibrated risk (of fewer than 100 the nearer
+# half), how many were ill?
 
 # %%
 who = int(chosen["test"][np.argsort(p["test"][chosen["test"]])[len(chosen["test"]) // 2]])
-nearest = np.argsort(np.abs(risk["valid"] - risk["test"][who]))[:50]
+nearest = np.argsort(np.abs(risk["valid"] - risk["test"][who]))[:min(50, len(y["valid"]) // 2)]
 count = int(y["valid"][nearest].sum())
 ci = binomtest(count, len(nearest)).proportion_ci(method="wilson")
 belongs = "within" if ci.low <= risk["test"][who] <= ci.high else "**outside**"
