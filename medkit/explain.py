@@ -184,8 +184,7 @@ def pointing(maps, masks, tolerance=0):
 
 def iou(maps, masks, share=0.1):
     """Overlap of the true region and the highest `share` of a map's pixels, over their union: (n,)."""
-    maps, masks = same_shape(maps, masks)
-    flat, truth = maps.reshape(len(maps), -1), masks.reshape(len(maps), -1)
+    flat, truth = (a.reshape(len(a), -1) for a in same_shape(maps, masks))
     chosen = np.argsort(np.argsort(-flat, axis=1, kind="stable"), axis=1) < max(1, round(share * flat.shape[1]))
     return (chosen & truth).sum(1) / np.maximum((chosen | truth).sum(1), 1)
 

@@ -145,9 +145,10 @@ def eegmat(seconds, seed, fs=125):
                       by_patient(patients, np.zeros(len(y)), seed=seed), notes + told(found))
 
 
-def told(found):
-    """Collect the notes of several signals."""
-    return [note for one in found for note in one.notes]
+def told(found, most=20):
+    """Collect the notes of several signals; of very many the first."""
+    notes = [note for one in found for note in one.notes]
+    return notes[:most] + [f"... and {len(notes) - most:,} more notes on files."] * (len(notes) > most)
 
 
 def eegmat_files():
