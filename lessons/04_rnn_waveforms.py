@@ -10,7 +10,7 @@
 #       - see what a split that ignores patients hides, and what few patients cannot tell
 #     read_minutes: 45
 #     before: lessons 1 and 3.
-#     data: simulated ECG and EEG by default; real ones by name (MIT-BIH arrhythmia, EEG in mental arithmetic).
+#     data: simulated ECG and EEG by default; real ones by name (MIT-BIH arrhythmia, EEG in mental arithmetic), or your own folders.
 #     claim: "\"Recurrent networks are the tool for diagnosis from ECG and EEG.\" Here: are they better than a CNN of single beats, and than boosted trees on classical features?"
 # ---
 

@@ -99,3 +99,26 @@ def test_lesson_9_explains_one_image_of_each_patient():
     source = next(c.source for c in lessons.compose(lessons.find("9")).cells if "def explained" in c.source)
     exec(source.partition("\n\n\nchosen =")[0], names)
     assert list(names["explained"]("test")) == [1, 5, 9, 13, 17]
+
+
+def test_lesson_9_has_no_interval_of_four_and_none_of_no_width():
+    found = cells("9", "import medkit", seed=0)
+    source = next(c.source for c in lessons.compose(lessons.find("9")).cells if "def mean_of" in c.source)
+    exec("def mean_of" + source.partition("def mean_of")[2], found)
+    few, none, apart = map(found["mean_of"], ([1, 0, 1, 1], np.zeros(100, bool), np.zeros(100)))
+    assert np.isnan([few.low, few.high]).all() and few.value == 0.75
+    assert (none.low, round(none.high, 3)) == (0, 0.036) and (apart.low, apart.high) == (0, 0)
+
+
+def test_lesson_4_shows_no_mistake_where_there_is_none_and_drops_no_second_lead_of_one():
+    found, told, drawn = cells("4", "import medkit"), [], {}
+    one = SimpleNamespace(y=np.zeros(3, int), patients=np.array(["a"] * 3))
+    worst = SimpleNamespace(index=["a"])
+    cells("4", "patient = worst.index", **found | {"data": one, "tested": np.arange(3), "worst": worst, "say": told.append,
+                                                   "p_rnn": np.eye(4)[[0, 0, 0]]})
+    assert "none to show" in told[0]
+    given = {"leads": 1, "seed": 0, "beats": np.zeros((3, 2, 9)), "predict": lambda *a: np.eye(4)[[0]], "networks": [None],
+             "judge": lambda t: {"macro-F1 of N, S, V": 1}, "tables": lambda *a: None, "data": SimpleNamespace(name="ward"),
+             "plots": SimpleNamespace(estimates=lambda rows, *a: drawn.update(rows)), "tested": [], "run_length": 8}
+    cells("4", "first_lead =", **found | given)
+    assert list(drawn) == ["as it is", "noise", "beat marks 40 ms late"]
