@@ -10,7 +10,7 @@
 #       - see what a split that ignores patients hides, and what few patients cannot tell
 #     read_minutes: 45
 #     before: lessons 1 and 3.
-#     data: simulated ECG and EEG by default; real ones by name (MIT-BIH arrhythmia, EEG in mental arithmetic).
+#     data: simulated ECG and EEG by default; real ones by name (MIT-BIH arrhythmia, EEG in mental arithmetic, PTB-XL), or your own folders.
 #     claim: "\"Recurrent networks are the tool for diagnosis from ECG and EEG.\" Here: are they better than a CNN of single beats, and than boosted trees on classical features?"
 # ---
 
@@ -34,20 +34,24 @@ from torch import nn
 
 from medkit import evaluate, plots, training
 from medkit.datasets import waveforms
+from medkit.errors import MedkitError
 from medkit.exercise import Exercise
+from medkit.hospital.ecg import HOLTER
 from medkit.models.waves import RhythmNet, SignalNet, runs
 from medkit.report import record, say
 
 plots.use_style()
 
 # %% [markdown]
-# As a report on real patients: `medkit run 4 -p dataset=mitdb -p eeg=eegmat`.
+# As a report on real patients: `medkit run 4 -p dataset=mitdb -p eeg=eegmat`. On your own: `dataset` may be a folder of
+# WFDB records with annotated beats (.atr), `eeg` a folder of recordings (WFDB, EDF or CSV) with a labels.csv that names
+# each file's label and patient.
 
 # %% tags=["parameters", "context"]
-dataset: str = "virtual-hospital"  # ECG: simulated; or mitdb (MIT-BIH Arrhythmia Database, real)
-eeg: str = "virtual-hospital"  # EEG: simulated seizures; or eegmat (real, rest or mental arithmetic)
+dataset: str = "virtual-hospital"  # ECG: simulated; or mitdb (MIT-BIH Arrhythmia Database, real); or a folder
+eeg: str = "virtual-hospital"  # EEG: simulated seizures; or eegmat (real, rest or mental arithmetic); or ptbxl-normal; or a folder
 effort: str = "demo"  # demo | full: all beats, more networks
-borrow: bool = True  # real ECG, full effort: trees and networks also learn from simulated patients
+borrow: bool = True  # real ECG of the leads MLII and V1, full effort: models also learn from simulated patients
 run_length: int = 32  # 1 to 1000: how many consecutive beats the network sees together
 seed: int = 0  # starting weights, and simulated patients
 
@@ -71,7 +75,7 @@ pd.DataFrame(many, index=data.classes)
 
 # %% [markdown]
 # Patients are split, not beats: nobody stands in two columns (but for one man in MIT-BIH's usual split, see its notes).
-# Here are consecutive beats of one patient, around an early one.
+# Here are consecutive beats of one patient, around an early one where there is one.
 
 # %%
 def draw_beats(rows, heading):
@@ -88,10 +92,11 @@ def draw_beats(rows, heading):
     plots.show(fig, f"{heading}: classes {' '.join(data.classes[data.y[i]] for i in rows)}")
 
 
-early = [i for i in data.parts["train"] if data.y[i] == 1 and not data.y[i - 4:i].any()
-         and (data.record[i - 4:i + 6] == data.record[i]).all()]
-chosen = early[len(early) // 2] if early else data.parts["train"][10]
-draw_beats(np.arange(chosen - 4, chosen + 6), f"{data.name}: ten consecutive beats")
+inside = [i for i in data.parts["train"] if 4 <= i < len(data.y) - 5 and data.record[i - 4] == data.record[i + 5]]
+early = [i for i in inside if data.y[i] == 1 and not data.y[i - 4:i].any()] or inside
+if early:
+    chosen = early[len(early) // 2]
+    draw_beats(np.arange(chosen - 4, chosen + 6), f"{data.name}: ten consecutive beats")
 
 # %% [markdown]
 # An S beat may look like any other: it gives itself away by *coming early*, and by the pause that follows. A network
@@ -154,11 +159,13 @@ def shapes(windows):
 # %% [markdown]
 # Few real patients have many S beats. Simulated ones can be sent to us: with `borrow`, each model of real patients also
 # learns from virtual clinics of its own, to which patients come because of ectopic beats. So it meets what is rare: a
-# few have a *sick sinus node*, and S beats in long runs. Test patients stay real.
+# few have a *sick sinus node*, and S beats in long runs. Test patients stay real. (Simulated recorders have the leads
+# MLII and V1: from other leads nothing is borrowed.)
 
 # %%
 epochs, members = (5, 1) if effort == "demo" else (3, 3)
-clinics = 2 * members if borrow and effort == "full" and dataset != "virtual-hospital" else 0
+alike = dataset != "virtual-hospital" and data.leads == list(HOLTER)  # simulated patients wear these two leads
+clinics = 2 * members if borrow and effort == "full" and alike else 0
 
 
 def prepared(one):
@@ -181,12 +188,22 @@ del sets
 # %% [markdown]
 # Now the network. It sees the differences only: on the 22 training patients of MIT-BIH, whole beats taught it those
 # patients' hearts (that was tried inside them: `benchmarks/NOTES.md`). A small CNN turns each beat into 32
-# numbers, the intervals are put beside them, and a recurrent network (next section) reads 32 consecutive beats,
-# forwards and backwards. Beats stand in their true order, and a run never crosses into another record.
+# numbers, the intervals are put beside them, and a recurrent network (next section) reads `run_length` consecutive
+# beats, forwards and backwards. Beats stand in their true order, and a run never crosses into another record.
 
 # %%
 learned = np.intersect1d(np.concatenate([data.parts["train"], data.parts["valid"]]), kept)
 tested = np.intersect1d(data.parts["test"], kept)
+for part, rows in {"training and validation": learned, "test": tested}.items():
+    if len(present := np.unique(data.y[rows])) < 2:
+        only = "".join(np.take(classes, present)) or "none"
+        raise MedkitError(f"{data.name}: of the classes N, S, V and F the {part} records have {only}. Two are needed: "
+                          "add records with other beats, or annotate them.")
+
+# %%
+absent = set("NSV") - set(np.take(classes, np.unique(data.y[tested])))
+if absent:
+    say(f"**No test record has a beat of class {', '.join(sorted(absent))}**: macro-F1 and j-kappa mean little here.")
 if effort == "demo":  # the first beats of each training record
     place = pd.Series(data.record).groupby(data.record).cumcount().to_numpy()
     learned = learned[place[learned] < 500]
@@ -236,7 +253,8 @@ def train(rows, length, seed, **kind):
     few = [p[:8] for p in parts]  # fastai asks for validation data; nothing is chosen by it
     dls = training.array_loaders(parts, few, max(1, 256 // length), augment=vary, seed=seed)
     net = RhythmNet(leads, beats.shape[2], context.shape[1], 4, **kind)
-    return training.fit(training.learner(dls, net, loss), epochs, lr=0.003, wd=0.01)
+    rounds = int(np.clip(60000 // len(rows), epochs, 100))  # few beats: more rounds
+    return training.fit(training.learner(dls, net, loss), rounds, lr=0.003, wd=0.01)
 
 
 def predict(learn, rows, length, change=lambda x: x):
@@ -308,7 +326,7 @@ packed.batch_sizes.tolist()
 # %% [markdown]
 # ## The claim, measured
 #
-# Three rivals see the same patients and the same numbers:
+# Three rivals learn from the same beats of the same patients, and are told the same intervals:
 #
 # - the **GRU over beats**: CNN and intervals of each beat, then recurrence over consecutive beats;
 # - the **CNN of single beats**: the very same network, once, given runs of one beat, so that its memory is always empty;
@@ -469,7 +487,12 @@ found = {name: judge(table) for name, table in counted.items()}
 plots.estimates(found["GRU over beats"], "value (no unit)", f"GRU over beats, test patients: {data.name}")
 
 # %%
-pd.DataFrame({name: {k: f"{e.value:.3f} ({e.low:.2f} to {e.high:.2f})" for k, e in rows.items()}
+def brief(e):
+    """Write an estimate so short that a table of them fits on a page."""
+    return f"{e.value:.3f}" + (f" ({e.low:.2f} to {e.high:.2f})" if np.isfinite(e.low) else " (too few)")
+
+
+pd.DataFrame({name: {k: brief(e) for k, e in rows.items()}
               for name, rows in found.items() if name != "GRU and trees"})  # it is compared below
 
 # %%
@@ -542,7 +565,8 @@ per_patient = pd.DataFrame(counted["GRU over beats"][:, 1], index=np.unique(data
                            columns=[f"called {c}" for c in classes]).astype(int)
 per_patient.insert(0, "S beats", per_patient.sum(axis=1))
 per_patient = per_patient.sort_values("S beats", ascending=False)
-say(f"One patient has **{per_patient['S beats'].iloc[0] / per_patient['S beats'].sum():.0%}** of all S beats.")
+most, every = per_patient["S beats"].iloc[0], per_patient["S beats"].sum()
+say(f"One patient has **{most / every:.0%}** of all S beats." if every else "No test patient has an S beat.")
 per_patient.head(6).rename_axis("patient")
 
 # %% [markdown]
@@ -561,14 +585,16 @@ others = tested[~inside]
 honest, leaked = (tables(others, ask_trees([one], others).argmax(1)) for one in (trees[0], leaking))
 price = judge(leaked, honest)["macro-F1 of N, S, V"]
 record("leak_price", price)
-say(f"The leak lifts macro-F1 by **{price}**. No new patient will ever see that gain.")
+say(f"Leaking less honest, in macro-F1: **{price}**: **{verdict(price, 'the leaking one')}**. What a leak gains, no "
+    "new patient will ever see.")
 
 # %% [markdown]
 # ## EEG: one label for a stretch of signal
 #
 # An EEG measures the brain's voltage at 19 places on the scalp. By default the patients are simulated and the question
 # is: is there a seizure in these seconds? With `eeg=eegmat` the people are real students, and the question is: at
-# rest, or calculating in the head?
+# rest, or calculating in the head? The code does not ask where the electrodes are: with `eeg=ptbxl-normal` it reads ten
+# seconds of a real heart in 12 leads (PTB-XL; Wagner et al., 2020), and the question is whether there is any finding.
 
 # %%
 brains = waveforms.recordings(f"{eeg}-eeg" if eeg == "virtual-hospital" else eeg, seed=seed)
@@ -576,13 +602,18 @@ brains = waveforms.recordings(f"{eeg}-eeg" if eeg == "virtual-hospital" else eeg
 # %% tags=["nbval-check-output"]
 for note in brains.notes:
     print("-", note)
+if brains.y.ndim > 1 or len(brains.classes) != 2:
+    raise MedkitError(f"{brains.name} has the classes {', '.join(brains.classes)}, but here a yes-no question is "
+                      "asked. Give two labels in labels.csv.")
 print(f"{len(np.unique(brains.patients))} people;",
-      "; ".join(f"{n} windows '{c}'" for c, n in zip(brains.classes, np.bincount(brains.y))))
+      "; ".join(f"{n} windows '{c}'" for c, n in zip(brains.classes, np.bincount(brains.y))) +
+      f". To be found: '{brains.classes[1]}'.")
 
 # %% [markdown]
 # The classical way is *band power*: how strong are slow (delta, theta), middle (alpha) and fast (beta, gamma) waves in
-# each channel? People differ more than states do, so we look at each window against the person's own median (again
-# without labels). A logistic regression on that is the baseline.
+# each channel? People differ more than states do, so where people are seen in both states we look at each window
+# against the person's own median, again without labels. (Where each person has one label only, healthy or not, that
+# would take away what is asked, and is left out.) A logistic regression on that is the baseline.
 
 # %%
 bands = {"delta": (1, 4), "theta": (4, 8), "alpha": (8, 13), "beta": (13, 30), "gamma": (30, 45)}
@@ -595,9 +626,12 @@ def own_median(values, who):
 
 
 spectrum = np.abs(np.fft.rfft(brains.X - brains.X.mean(1, keepdims=True), axis=1)) ** 2
+spectrum = spectrum / spectrum.mean() + 1e-9  # in no unit, so that volts do as well as microvolts
 hertz = np.fft.rfftfreq(brains.X.shape[1], 1 / brains.fs)
-power = [np.log(spectrum[:, (hertz >= a) & (hertz < b)].mean(1) + 1e-3) for a, b in bands.values()]
-power = own_median(np.hstack(power), brains.patients)
+inside = [(hertz >= a) & (hertz < b) for a, b in bands.values() if b <= brains.fs / 2]
+power = np.hstack([np.log(spectrum[:, k].mean(1)) for k in inside])
+if pd.Series(brains.y).groupby(np.asarray(brains.patients)).nunique().max() > 1:
+    power = own_median(power, brains.patients)
 
 # %% [markdown]
 # The network reads the signal itself: a CNN makes it shorter, a bidirectional GRU reads what is left, and *attention*
@@ -609,7 +643,7 @@ signal = brains.X[:, :brains.X.shape[1] // every * every]
 signal = signal.reshape(len(signal), -1, every, signal.shape[2]).mean(2).transpose(0, 2, 1)
 signal = signal - signal.mean(2, keepdims=True)
 level = pd.Series(np.abs(signal).mean((1, 2))).groupby(np.asarray(brains.patients))
-level = level.transform("median").to_numpy()
+level = level.transform("median").to_numpy().clip(1e-12)
 signal = (signal / level[:, None, None]).clip(-8, 8).astype(np.float32)
 
 
@@ -622,7 +656,8 @@ def train_eeg(rows, recurrent, epochs):
     share = np.bincount(brains.y[rows], minlength=2) / len(rows)
     fair = nn.CrossEntropyLoss(torch.as_tensor(0.5 / share).float().to(dls.device))
     net = SignalNet(signal.shape[1], 2, recurrent=recurrent)
-    return training.fit(training.learner(dls, net, fair), epochs, lr=0.003, wd=0.05)
+    rounds = int(np.clip(4000 // len(rows), epochs, 100))  # few windows: more rounds
+    return training.fit(training.learner(dls, net, fair), rounds, lr=0.003, wd=0.05)
 
 
 # %% [markdown]
@@ -632,6 +667,10 @@ def train_eeg(rows, recurrent, epochs):
 # %%
 eeg_epochs = 5 if effort == "demo" else 20
 folds = list(GroupKFold(min(6, len(np.unique(brains.patients)))).split(signal, brains.y, brains.patients))
+for fit_on, _ in folds:
+    if len(np.unique(brains.y[fit_on])) < 2:
+        raise MedkitError(f"{brains.name}: so few people have one of the labels that a fold has none to learn from. "
+                          "Add people.")
 nets, kinds = {}, {"GRU with attention": True, "CNN with attention": False}
 answers = {name: np.zeros(len(signal)) for name in (*kinds, "band power")}
 for fit_on, ask in folds:
@@ -645,7 +684,7 @@ for fit_on, ask in folds:
 # %%
 ask_people = partial(evaluate.interval, evaluate.auroc, brains.y, groups=brains.patients)
 areas = {name: ask_people(p) for name, p in answers.items()}
-plots.estimates(areas, "AUROC, each person once as test person", f"EEG: {brains.name}", reference=0.5)
+plots.estimates(areas, "AUROC, each person once as test person", f"One label for a stretch: {brains.name}", reference=0.5)
 record("eeg_auroc", areas["GRU with attention"])
 record("eeg_baseline", areas["band power"])
 
@@ -662,12 +701,14 @@ pd.DataFrame(both).astype(str)
 # %% [markdown]
 # ### Where does the network look?
 #
-# We draw the attention of the last fold's network on the signal that it was most sure of: the darker the ground, the
-# more this moment counted. Attention shows where the average was taken, not why: lesson 9 tests such pictures.
+# We draw the attention of the last fold's network on that signal of the second label of which it was surest: the darker
+# the ground, the more this moment counted. Attention shows where the average was taken, not why: lesson 9 tests such
+# pictures.
 
 # %%
 net, ask = nets["GRU with attention"].model, folds[-1][1]
-sure = ask[np.argmax(np.where(brains.y[ask] == 1, answers["GRU with attention"][ask], -1))]
+chance = answers["GRU with attention"][ask]
+sure = ask[np.argmax(np.where(brains.y[ask] == 1, chance, -chance))]  # of the first label where the second is absent
 with torch.no_grad():
     device = next(net.parameters()).device
     attention = net.eval().attend(torch.as_tensor(signal[[sure]]).to(device))[1][0].cpu().numpy()
@@ -676,16 +717,17 @@ with torch.no_grad():
 seconds = np.arange(signal.shape[2]) * every / brains.fs
 strong = np.argsort(-signal[sure].std(axis=1))[:4]
 fig, ax = plt.subplots(figsize=(9, 4.2))
-ground = ax.imshow(attention[None], extent=(0, seconds[-1], -4.7, 1.1), aspect="auto", cmap="Oranges", vmin=0,
-                   alpha=0.6)
+ground = ax.imshow(attention[None], extent=(0, seconds[-1], 0.1 - 1.2 * len(strong), 1.1), aspect="auto",
+                   cmap="Oranges", vmin=0, alpha=0.6)
 for k, channel in enumerate(strong):
     height = signal[sure, channel] / np.abs(signal[sure, strong]).max()
     ax.plot(seconds, height - 1.2 * k, lw=0.8, color="black")
-ax.set(xlabel="time (s)", yticks=[-1.2 * k for k in range(4)], yticklabels=[brains.channels[c] for c in strong],
-       ylabel="channel", title=f"'{brains.classes[1]}', {brains.name}: signal and attention")
+ax.set(xlabel="time (s)", yticks=[-1.2 * k for k in range(len(strong))],
+       yticklabels=[brains.channels[c] for c in strong], ylabel="channel",
+       title=f"'{brains.classes[brains.y[sure]]}', {brains.name}: signal and attention")
 ax.grid(False)
 fig.colorbar(ground, label="attention (share)")
-plots.show(fig, f"Four EEG channels over {seconds[-1]:.0f} seconds; attention is largest at "
+plots.show(fig, f"{len(strong)} channels over {seconds[-1]:.0f} seconds; attention is largest at "
                 f"{seconds[-1] * attention.argmax() / len(attention):.1f} s.")
 
 # %% [markdown]
@@ -707,10 +749,13 @@ worst.loc[:, worst.sum() > 0].rename_axis("patient")
 # %%
 patient = worst.index[0]
 wrong = (p_rnn.argmax(1) != data.y[tested]) & (data.patients[tested] == patient)
-middle = np.flatnonzero(wrong)[wrong.sum() // 2]
-row, guess = tested[middle], classes[p_rnn[middle].argmax()]
-around = [i for i in range(max(row - 4, 0), min(row + 6, ends[0])) if data.record[i] == data.record[row]]
-draw_beats(around, f"Patient {patient}: beat {around.index(row) + 1} was read as {guess}")
+if wrong.any():
+    middle = np.flatnonzero(wrong)[wrong.sum() // 2]
+    row, guess = tested[middle], classes[p_rnn[middle].argmax()]
+    around = [i for i in range(max(row - 4, 0), min(row + 6, ends[0])) if data.record[i] == data.record[row]]
+    draw_beats(around, f"Patient {patient}: beat {around.index(row) + 1} was read as {guess}")
+else:
+    say("Every test beat was read rightly: there is none to show.")
 
 # %% [markdown]
 # Second, other recorders. We disturb the test beats as electrodes might, and ask the same network. (A real disturbance
@@ -718,9 +763,12 @@ draw_beats(around, f"Patient {patient}: beat {around.index(row) + 1} was read as
 
 # %%
 first_lead = (np.arange(leads) == 0)[:, None]
-noise = np.random.default_rng(seed).normal(0, 0.3, beats.shape[2]).astype(np.float32)
-changes = {"as it is": lambda x: x, "second lead lost": lambda x: x * first_lead, "noise": lambda x: x + noise,
+rng = np.random.default_rng(seed)
+changes = {"as it is": lambda x: x, "second lead lost": lambda x: x * first_lead,
+           "noise": lambda x: x + 0.3 * rng.standard_normal(x.shape, np.float32),  # another in each beat
            "beat marks 40 ms late": lambda x: np.roll(x, -5, axis=-1)}
+if leads == 1:
+    del changes["second lead lost"]
 disturbed = {}
 for name, change in changes.items():
     guess = predict(networks[0], tested, run_length, change).argmax(1)
@@ -920,5 +968,7 @@ say(f"Here, {data.name}: macro-F1 {mine['macro-F1 of N, S, V']}, boosted trees "
 #   [doi:10.1016/j.bspc.2018.08.007](https://doi.org/10.1016/j.bspc.2018.08.007)
 # - Dash S, Chon KH, Lu S, Raeder EA. Automatic real time detection of atrial fibrillation. Ann Biomed Eng 37:1701-1709,
 #   2009. [doi:10.1007/s10439-009-9740-z](https://doi.org/10.1007/s10439-009-9740-z)
+# - Wagner P, Strodthoff N, Bousseljot RD et al. PTB-XL, a large publicly available electrocardiography dataset. Sci Data
+#   7:154, 2020. [doi:10.1038/s41597-020-0495-6](https://doi.org/10.1038/s41597-020-0495-6)
 # - Zyma I, Tukaev S, Seleznov I et al. Electroencephalograms during mental arithmetic task performance. Data 4(1):14,
 #   2019. [doi:10.3390/data4010014](https://doi.org/10.3390/data4010014)

@@ -50,8 +50,8 @@ plots.use_style()
 # %% tags=["parameters", "context"]
 dataset: str = "virtual-hospital"  # virtual-hospital | mitdb | hannover-cxr: the first is simulated
 effort: str = "demo"  # demo | full: more patients or beats, more epochs
-modality_dropout: float = 0.15  # 0 to 1: how often a modality is hidden from the fusion network in training
-sensitivity_wanted: float = 0.9  # 0 to 1: the share of the ill that the threshold must find
+modality_dropout: float = 0.15  # 0 to 0.9: how often a modality is hidden from the fusion network in training
+sensitivity_wanted: float = 0.9  # 0.01 to 1: the share of the ill that the threshold must find
 seed: int = 7  # patients or split, and starting weights (settings were tried on 0)
 
 # %% [markdown]
@@ -161,8 +161,9 @@ def draw_signal(ax, i):
 # %%
 def draw_picture(ax, i):
     """Draw the signal's spectrogram."""
-    ax.imshow(picture[i, 0], aspect="auto", origin="lower")
-    ax.set(xticks=[], yticks=[], xlabel="time", ylabel="frequency", title="ECG as a picture")
+    span = 0, wave.shape[2] / data.fs, 0, data.fs / 2
+    ax.imshow(picture[i, 0], aspect="auto", origin="lower", extent=span)
+    ax.set(xlabel="time (s)", ylabel="frequency (Hz)", title="ECG as a picture")
 
 
 def draw_values(ax, i):
@@ -570,8 +571,8 @@ pd.concat({name: evaluate.subgroups(evaluate.auroc, y_test, p["test"]["attention
 # %% [markdown]
 # ### The film that gives the answer away
 #
-# In the real Hannover images, patients in intensive care are X-rayed in bed (view *ap*), others standing (*pa*). A
-# network can read the view instead of the lung. If the data have a view, here is how good the view *alone* is.
+# In the real Hannover images, most patients in intensive care are X-rayed in bed (view *ap*), most others standing
+# (*pa*). A network can read the view instead of the lung. If the data have a view, here is how good the view *alone* is.
 
 # %%
 if "projection" in frame:

@@ -32,7 +32,7 @@ from tqdm import tqdm
 
 from medkit import ensemble, evaluate, plots, training
 from medkit.augment import Augment
-from medkit.datasets import images, tables
+from medkit.datasets import images, schema, tables
 from medkit.exercise import Exercise
 from medkit.models.cnn import Pixels, pixel_scale, to_tensor
 from medkit.report import record, say
@@ -45,7 +45,7 @@ plots.use_style()
 
 # %% tags=["parameters", "context"]
 dataset: str = "virtual-hospital"  # simulated; or a MedMNIST name such as pneumoniamnist; or a folder
-size: int = 28  # side of the images in pixels; MedMNIST has 28, 64, 128, 224
+size: int = 28  # 16 to 512: side of the images in pixels; MedMNIST has 28, 64, 128, 224
 effort: str = "demo"  # demo | full: wider networks, longer training, all patients
 noise: float = 0.1  # 0 to 1: standard deviation of the noise in the noisy X-ray room, as a share of full brightness
 seed: int = 0  # split, starting weights
@@ -121,6 +121,8 @@ class MeanAndMaximum(nn.Module):
 
 # %%
 epochs, width = (12, 4) if effort == "demo" else (40, 24)
+epochs = int(np.clip(10000 // len(y["train"]), epochs, 200))  # few images: more rounds, smaller batches
+batch_size = int(np.clip(len(y["train"]) // 8, 8, 64))
 c, w = data.channels, width
 BODIES = {
     "three layers": lambda: [conv(c, w, 3, 2), conv(w, 2 * w), nn.MaxPool2d(2), conv(2 * w, 4 * w)],
@@ -146,7 +148,7 @@ def batches(seed):
     """Deal the training images into batches; the seed sets their order, and how images are changed in long training."""
     unread = X["valid"][:64], y["valid"][:64]  # a loss on validation patients after each epoch: we read none
     change = Augment(seed=seed) if effort == "full" else None  # the short demo shows the images as they are
-    return training.array_loaders((X["train"], y["train"]), unread, 64, augment=change, seed=seed)
+    return training.array_loaders((X["train"], y["train"]), unread, batch_size, augment=change, seed=seed)
 
 
 def fresh(kind, seed):
@@ -180,7 +182,7 @@ best = int(np.argmax(on_valid))
 best_kind = list(members)[best]
 single, mean = M["test"][best], ensemble.average(M["test"])
 gain = evaluate.compare(macro_auroc, y["test"], mean, single, who["test"])
-say(f"On {len(y['test']):,} test patients of {data.name}: the best single network ('{best_kind}') has an AUROC of "
+say(f"On {len(y['test']):,} test images of {data.name}: the best single network ('{best_kind}') has an AUROC of "
     f"**{macro_auroc(y['test'], single):.3f}**, the average of five **{macro_auroc(y['test'], mean):.3f}**. "
     f"The gain: **{gain}**.")
 
@@ -228,10 +230,10 @@ largest = weights["likelihood (BMA)"].max()
 ten_times = ensemble.bma_weights(M["valid"], y["valid"], power=10).max()
 gap = np.sort([nll(y["valid"], p) for p in M["valid"]])
 say(f"Bayesian weights: the likeliest member gets **{largest:.3f}**. The log-likelihood is a *sum* over "
-    f"{len(y['valid']):,} patients: a lead of {gap[1] - gap[0]:.4f} nats a patient makes a factor of "
+    f"{len(y['valid']):,} images: a lead of {gap[1] - gap[0]:.4f} nats an image makes a factor of "
     f"exp({(gap[1] - gap[0]) * len(y['valid']):.1f}) in weight. "
     + ("The average has collapsed to one member. " if largest > 0.9 else "Here it has not collapsed to one member. ")
-    + f"Were there ten times as many patients like these, the first weight would be {ten_times:.3f}. "
+    + f"Were there ten times as many images like these, the first weight would be {ten_times:.3f}. "
     + "Pseudo-BMA asks instead how often validation patients, drawn anew, would prefer each member; its largest "
     f"weight is {weights['pseudo-BMA'].max():.3f}.")
 
@@ -357,6 +359,7 @@ say(f"One network of the same budget: AUROC {board.loc[rival, 'AUROC']:.3f}; NLL
     f"that of the best single {excess}; temperature {temperatures[rival]:.1f}. "
     + ("It is **too sure**: going on overfitted it. Stopped where validation patients were served best, or with other "
        f"settings, it might be a stronger rival; so to beat it proves little. {cure}" if too_sure else
+       "There are too few patients to tell whether going on made it too sure." if np.isnan(excess.low) else
        "NLL and temperature together show **no** sign that going on made it too sure."))
 
 # %% [markdown]
@@ -416,10 +419,10 @@ pd.DataFrame({name: at_threshold(name) for name in ("best single", "average", "s
 # ### Is the risk calibrated?
 
 # %%
-truth, _ = (m[:, 0] for m in evaluate.one_against_rest(y["test"], mean))
-risk = {name: evaluate.one_against_rest(y["test"], combined[name])[1][:, 0] for name in ("best single", "average")}
-asked_for = classes[1 if len(classes) == 2 else 0]
-plots.calibration(truth, risk, f"Risk of '{asked_for}', {data.name}")
+k = next((k for k, c in enumerate(classes) if c.lower() not in schema.NEGATIVE), 0)  # not one called normal
+k = 1 if len(classes) == 2 else k
+risk = {name: combined[name][:, k] for name in ("best single", "average")}
+plots.calibration((y["test"] == k).astype(int), risk, f"Risk of '{classes[k]}', {data.name}")
 
 # %%
 say(f"NLL of the average over that of the best single network: **{nll_ratio}**; when both are cooled: "
@@ -768,7 +771,7 @@ exercise_4 = Exercise("8.4", hint="np.argsort(doubt) ends with the most doubtful
 def _(refuse):
     doubt = np.array([0.1, 0.5, 0.3, 0.4, 0.2])
     assert len(refuse(doubt, 0.0)) == 0, "With a share of 0 nobody is refused (beware of doubt[-0:], which is all)."
-    assert len(refuse(doubt, 0.5)) == 2, "Half of five, rounded down, is two."
+    assert len(refuse(doubt, 0.7)) == 3, "0.7 of five is 3.5; rounded down that is three."
     assert set(refuse(doubt, 0.4)) == {1, 3}, "Refuse the most doubtful: here patients 1 and 3."
 
 # %% tags=["exercise", "nbval-check-output"]

@@ -124,10 +124,12 @@ pd.DataFrame({p: np.bincount(c, minlength=2) for p, c in y.items()}, index=["not
 def train(films, codes, seed, epochs=epochs):
     """Train an attention network on uint8 films (n, channels, height, width)."""
     training.set_seed(seed)
-    dls = training.array_loaders((films, codes), (films[:64], codes[:64]), 64, Augment(erase=0, seed=seed), seed=seed)
+    batch_size, unread = int(np.clip(len(films) // 8, 8, 64)), (films[:64], codes[:64])
+    dls = training.array_loaders((films, codes), unread, batch_size, Augment(erase=0, seed=seed), seed=seed)
     net = AttentionCNN(films.shape[1], 2, 12, pixel_scale(films.numpy()))
     learn = training.learner(dls, net, nn.CrossEntropyLoss(), cbs=training.averaging())
-    return training.fit(learn, epochs, lr=0.01, wd=0.1).model
+    rounds = int(np.clip(8000 // len(films), epochs, 200))  # few films: more rounds, smaller batches
+    return training.fit(learn, rounds, lr=0.01, wd=0.1).model
 
 
 def probabilities(net, films):
@@ -161,6 +163,8 @@ whose = None if simulated or not data.files else data.patients["test"]  # of a f
 found_auroc = evaluate.interval(evaluate.auroc, y["test"], p["test"], whose)
 record("auroc", found_auroc)
 record("ap", evaluate.interval(evaluate.average_precision, y["test"], p["test"], whose))
+if not found_auroc.low > 0.5:
+    say("**On test images this network cannot be told from chance**: its maps may say nothing of the illness.")
 
 # %%
 level = float(X["train"].float().mean() / 255)
@@ -199,9 +203,10 @@ def show_overlays(films, overlays, titles, heading, truth=None):
 
 # %%
 def explained(part, limit=100 if effort == "demo" else 300):
-    """Choose ill patients of a part to be explained: those with a known region, where regions are known."""
-    good = (y[part] == 1) & (masks[part].any((1, 2)) if masks else True)
-    return np.flatnonzero(good)[:limit]
+    """Choose ill patients of a part to be explained, an image each; with a known region, where regions are known."""
+    good = np.flatnonzero((y[part] == 1) & (masks[part].any((1, 2)) if masks else True))
+    owner = good if simulated else data.patients[part][good]
+    return np.sort(good[np.unique(owner, return_index=True)[1]])[:limit]
 
 
 chosen = {part: explained(part) for part in ("valid", "test")}
@@ -261,10 +266,13 @@ maps = {part: maps_of(part) for part in ("valid", "test")}
 
 
 def mean_of(values):
-    """Estimate a mean over patients with its bootstrap interval."""
-    values = np.asarray(values, dtype=float)
-    drawn = np.concatenate([evaluate.mean_of(w, values) for w in evaluate.resamples(len(values), seed=seed)])
-    return evaluate.Estimate(float(values.mean()), *evaluate.percentiles(drawn))
+    """Estimate a mean over patients with its bootstrap interval; a share of 0 or 1 has the exact binomial bound."""
+    share, values = np.asarray(values).dtype == bool, np.asarray(values, dtype=float)
+    n, value = len(values), float(values.mean())
+    ends = evaluate.percentiles(evaluate.bootstrap(lambda w: evaluate.mean_of(w, values), n, None, 1000, seed))
+    if share and value in (0, 1) and n >= 5:
+        ends = binomtest(round(n * value), n).proportion_ci()  # Clopper and Pearson's
+    return evaluate.Estimate(value, *ends)
 
 
 # %%
@@ -579,17 +587,19 @@ platt = LogisticRegression(C=1e6).fit(log_odds(p["valid"]), y["valid"])
 risk = {part: platt.predict_proba(log_odds(q))[:, 1] for part, q in p.items()}
 slope = platt.coef_[0, 0]
 gap = {which: evaluate.ece(y["test"], q) for which, q in (("own", p["test"]), ("calibrated", risk["test"]))}
-say(f"Slope {slope:.2f}: the networks together are too {'unsure' if slope > 1 else 'sure'}. On test patients the mean "
-    f"gap of risk and rate (ECE) is {gap['own']:.3f} with their own probabilities, {gap['calibrated']:.3f} calibrated: "
+say(f"Slope {slope:.2f}: on validation patients the networks together were too {'unsure' if slope > 1 else 'sure'}. On "
+    f"test patients the mean gap of risk and rate (ECE) is {gap['own']:.3f} with their own probabilities, "
+    f"{gap['calibrated']:.3f} calibrated: "
     + ("it is smaller." if gap["calibrated"] < gap["own"] else "it is **not** smaller; what held for validation "
        "patients does not hold for these."))
 
 # %% [markdown]
-# The interval is counted: of the 50 validation patients with the nearest calibrated risk, how many were ill?
+# The interval is counted: of the 50 validation patients with the nearest calibrated risk (of fewer than 100 the nearer
+# half), how many were ill?
 
 # %%
 who = int(chosen["test"][np.argsort(p["test"][chosen["test"]])[len(chosen["test"]) // 2]])
-nearest = np.argsort(np.abs(risk["valid"] - risk["test"][who]))[:50]
+nearest = np.argsort(np.abs(risk["valid"] - risk["test"][who]))[:min(50, len(y["valid"]) // 2)]
 count = int(y["valid"][nearest].sum())
 ci = binomtest(count, len(nearest)).proportion_ci(method="wilson")
 belongs = "within" if ci.low <= risk["test"][who] <= ci.high else "**outside**"
@@ -728,7 +738,7 @@ exercise_3 = Exercise("9.3", hint="Two orders: first test known first (adds 0), 
 def _(value):
     assert value != 10, "10 is shared by two tests that need each other."
     assert value != 0, "Known first it adds 0, but known second it adds 10."
-    assert value == 5, "Average over both orders."
+    assert np.isclose(value, 5), "Average over both orders."
 
 # %% tags=["exercise", "nbval-check-output"]
 ### BEGIN SOLUTION

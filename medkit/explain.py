@@ -156,8 +156,7 @@ def nulls(x, seed=0):
 
     grey = unit(torch.as_tensor(x)).mean(1).numpy()
     far = sum(np.linspace(-1, 1, n).reshape(shape)**2 for n, shape in zip(grey.shape[1:], ((-1, 1), (1, -1))))
-    noise = np.random.default_rng(seed).random(grey.shape)
-    return {"random": np.stack([gaussian_filter(n, 2) for n in noise]),
+    return {"random": np.stack([gaussian_filter(n, 2) for n in np.random.default_rng(seed).random(grey.shape)]),
             "centre": np.broadcast_to(np.exp(-2 * far), grey.shape),
             "edges": np.stack([gaussian_gradient_magnitude(g, 1.0) for g in grey])}
 
@@ -180,17 +179,13 @@ def pointing(maps, masks, tolerance=0):
     maps, masks = same_shape(maps, masks)
     if tolerance:
         masks = maximum_filter(masks, size=(1, *[2 * tolerance + 1] * (masks.ndim - 1)))
-    flat = maps.reshape(len(maps), -1)
-    return masks.reshape(len(maps), -1)[np.arange(len(maps)), flat.argmax(1)]
+    return masks.reshape(len(maps), -1)[np.arange(len(maps)), maps.reshape(len(maps), -1).argmax(1)]
 
 
 def iou(maps, masks, share=0.1):
     """Overlap of the true region and the highest `share` of a map's pixels, over their union: (n,)."""
-    maps, masks = same_shape(maps, masks)
-    flat, truth = maps.reshape(len(maps), -1), masks.reshape(len(maps), -1)
-    chosen = np.zeros_like(truth)
-    best = np.argsort(-flat, axis=1, kind="stable")[:, :max(1, round(share * flat.shape[1]))]
-    np.put_along_axis(chosen, best, True, axis=1)
+    flat, truth = (a.reshape(len(a), -1) for a in same_shape(maps, masks))
+    chosen = np.argsort(np.argsort(-flat, axis=1, kind="stable"), axis=1) < max(1, round(share * flat.shape[1]))
     return (chosen & truth).sum(1) / np.maximum((chosen | truth).sum(1), 1)
 
 

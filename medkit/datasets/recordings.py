@@ -68,8 +68,7 @@ def recordings(source="virtual-hospital", seconds=4, fs=None, seed=0):
 
 def windows(x, length):
     """Cut a signal (samples, channels) into windows (k, length, channels); what is left over is dropped."""
-    k = len(x) // length
-    return x[:k * length].reshape(k, length, x.shape[1])
+    return x[:len(x) // length * length].reshape(-1, length, x.shape[1])
 
 
 def hospital_ecg(seed, n=1000, fs=100):
@@ -156,9 +155,10 @@ def eegmat(seconds, seed, fs=125):
                       by_patient(patients, np.zeros(len(y)), seed=seed), notes + told(found))
 
 
-def told(found):
-    """Collect the notes of several signals."""
-    return [note for one in found for note in one.notes]
+def told(found, most=20):
+    """Collect the notes of several signals; of very many the first."""
+    notes = [note for one in found for note in one.notes]
+    return notes[:most] + [f"... and {len(notes) - most:,} more notes on files."] * (len(notes) > most)
 
 
 def eegmat_files():
@@ -178,6 +178,8 @@ def eegmat_files():
 
 def from_folder(folder, seconds, fs, seed):
     """Cut a user's own recordings into windows, labelled by `labels.csv`."""
+    if not (folder / "labels.csv").exists():
+        raise MedkitError(f"{folder} has no labels.csv. Recordings need one, with the columns file and label (and patient).")
     table = read_labels(folder)
     classes, code = labelled(table, folder)
     found = read_alike(folder, table["file"], fs)
@@ -188,7 +190,7 @@ def from_folder(folder, seconds, fs, seed):
     rows = np.repeat(np.arange(len(table)), [len(c) for c in cuts])
     table = table.iloc[rows].reset_index(drop=True)
     patients = table.get("patient", table["file"]).to_numpy(str)
-    notes = [] if "patient" in table else ["No patient is named: each file counts as a patient of its own."]
+    notes = [] if "patient" in table else ["Each file counts as a patient: name who has several, or the test is too kind."]
     return Recordings(folder.name, found[0].fs, found[0].channels, classes, np.concatenate(cuts),
                       code[rows], patients, parts_of(table, code[rows], patients, seed, folder),
                       notes + told(found), table["file"].to_numpy())
@@ -200,5 +202,5 @@ def read_alike(folder, names, fs):
     found = [signals.read(folder / f, fs, first.channels) for f in names]
     rates = {one.fs for one in found}
     if max(rates) > 1.001 * min(rates):  # a clock in a CSV file is rounded
-        raise MedkitError(f"{folder}: the sampling rates differ (from {min(rates):g} to {max(rates):g} Hz).")
+        raise MedkitError(f"{folder}: the sampling rates differ ({min(rates):g} to {max(rates):g} Hz). Bring all to one.")
     return found

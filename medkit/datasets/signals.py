@@ -110,7 +110,7 @@ def edf_bytes(path):
 
 
 def read_csv(path, fs):
-    """Read a CSV file; a column `time` or `seconds` tells the sampling rate."""
+    """Read a CSV file; a column `time` or `seconds` tells the sampling rate, one that counts the rows is left out."""
     frame = read_frame(path)
     if not isinstance(frame.index, pd.RangeIndex):
         raise MedkitError(f"{path}: its rows have more cells than its header. Is a decimal comma the separator too?")
@@ -121,7 +121,10 @@ def read_csv(path, fs):
     if not fs or not np.isfinite(fs) or fs <= 0:
         raise MedkitError(f"{path}: tell how many samples per second it has (fs=...), "
                           "or add a column 'time' in seconds.")
-    return frame.to_numpy(float), fs, [str(c) for c in frame], []
+    steps = {c: np.diff(frame[c].to_numpy(float)) for c in frame}
+    counts = [c for c, d in steps.items() if len(d) > 9 and d[0] and np.ptp(d) <= 1e-3 * abs(d.mean())]  # as pandas writes
+    told = [f"{path.name}: left out, as it only counts the rows: '{c}'." for c in counts]
+    return frame.drop(columns=counts).to_numpy(float), fs, [str(c) for c in frame if c not in counts], told
 
 
 def rate_of(clock, path):

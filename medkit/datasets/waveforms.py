@@ -99,10 +99,10 @@ def from_folder(folder, seed):
     """Cut the beats of a user's own WFDB records; each record counts as a patient."""
     paths = {p.stem: p for p in sorted(folder.glob("*.hea"))}
     if not paths:
-        raise MedkitError(f"{folder} has no WFDB records (.hea).")
+        raise MedkitError(f"{folder} has no WFDB records (.hea), with beats annotated in files .atr: needed are both.")
     leads = signals.read(next(iter(paths.values()))).channels
     made = cut_all(paths, leads)
-    notes = list(made.pop("notes")) + ["Each record counts as a patient of its own."]
+    notes = [*made.pop("notes"), "Each record counts as a patient: of one who has several keep one, or the test is too kind."]
     return Beats(folder.name, FS, leads, CLASSES, patients=made["record"], notes=notes,
                  parts=by_patient(made["record"], made["y"], seed=seed), **made)
 
@@ -145,8 +145,9 @@ def classify(symbols, name):
 
 def cut(name, x, at, y, notes=()):
     """Cut windows around R peaks of one record of shape (samples, leads)."""
-    if len(at) < 3:
-        raise MedkitError(f"Record {name} has {len(at)} annotated beats: too few to know its rhythm.")
+    whole = (at >= BEFORE) & (at < len(x) - AFTER)  # a beat at either end has no whole window
+    if whole.sum() < 3:
+        raise MedkitError(f"Record {name} has {whole.sum()} annotated beats away from its ends: too few to know its rhythm.")
     gap = np.diff(at) / FS
     if not 0.25 < np.median(gap) < 2.5:
         raise MedkitError(f"Record {name}: beats lie {np.median(gap):.2f} s apart. No heart beats so; is the sampling "
@@ -154,7 +155,6 @@ def cut(name, x, at, y, notes=()):
     before, after = np.append(gap[0], gap), np.append(gap, gap[-1])
     near = np.convolve(np.pad(before, 5, mode="edge"), np.ones(11) / 11, "valid")
     rr = np.column_stack([before, after, near, np.full(len(at), gap.mean())]).astype(np.float32)
-    whole = (at >= BEFORE) & (at < len(x) - AFTER)  # a beat at either end has no whole window
     windows = x[at[whole, None] + np.arange(-BEFORE, AFTER)]
     return {"record": np.full(whole.sum(), name), "at": at[whole], "y": y[whole], "windows": windows,
             "rr": rr[whole], "notes": list(notes)}

@@ -162,6 +162,9 @@ class Stack:
 
         y = truth(y, np.shape(p[0])[0])
         groups = np.arange(len(y)) if groups is None else np.asarray(groups)
+        folds = min(folds, *(len(set(groups[y == c])) for c in np.unique(y)))
+        if folds < 2:
+            raise MedkitError("A stack needs at least two patients of each class among those that it is fitted on.")
         split = StratifiedGroupKFold(folds, shuffle=True, random_state=0)
         return like(p, cross_val_predict(self.model, self.features(p), y, groups=groups, cv=split,
                                          method="predict_proba"))

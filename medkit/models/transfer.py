@@ -51,10 +51,8 @@ def find_weights(arch):
         with redirect_stdout(StringIO()):  # torch names a path of this machine
             get_model(arch, weights="DEFAULT")
     except (OSError, RuntimeError):
-        other = "the weights that ship with medkit" if SHIPPED.exists() else "random weights"
-        return ("hospital" if SHIPPED.exists() else "none",
-                f"ImageNet weights for {arch} are not on this machine and could not be fetched. "
-                f"We go on with {other}.")
+        which, told = ("hospital", "the weights that ship with medkit") if SHIPPED.exists() else ("none", "random weights")
+        return which, f"ImageNet weights for {arch} are not on this machine and could not be fetched. We go on with {told}."
     return "imagenet", f"ImageNet weights for {arch} were found."
 
 
@@ -85,7 +83,6 @@ def shipped(channels, outputs, random=False):
     net = SmallCNN(channels, outputs)
     if not random:
         state = {k: v for k, v in load_file(SHIPPED).items() if k.startswith("body.")}
-        first = "body.0.0.weight"
-        state[first] = state[first].expand(-1, channels, -1, -1) / channels
+        state["body.0.0.weight"] = state["body.0.0.weight"].expand(-1, channels, -1, -1) / channels
         net.load_state_dict(state, strict=False)
     return net

@@ -79,6 +79,10 @@ def test_a_stack_finds_the_member_that_knows_and_never_sees_its_own_rows():
     fitted = ensemble.Stack(C=100.0).fit(coin, labels).predict(coin)
     honest = ensemble.Stack(C=100.0).cross_fitted(coin, labels)
     assert ((fitted > 0.5) == labels).mean() > 0.6 > ((honest > 0.5) == labels).mean()
+    few = np.array([0, 1, 0, 1, 1])  # two patients of a class serve, one does not
+    assert ensemble.Stack().cross_fitted([knows[:5], guesses[:5]], few).shape == (5,)
+    with pytest.raises(MedkitError, match="two patients of each class"):
+        ensemble.Stack().cross_fitted([knows[:5], guesses[:5]], few, groups=np.array([0, 1, 0, 2, 3]))
 
 
 def test_disagreement_spread_and_refusal():

@@ -89,6 +89,13 @@ def test_a_wrong_sampling_rate_is_noticed(ward):
         signals.read(ward / "p1", fs=360)
 
 
+def test_a_record_of_too_few_whole_beats_is_named(ward):
+    x, at = heart(seconds=4)
+    save(ward, "short", x[150:500], at - 150)  # of three beats only one has a whole window
+    with pytest.raises(MedkitError, match="Record short has 1 annotated beats away from its ends"):
+        waveforms.beats(ward)
+
+
 def test_annotations_beyond_the_signal(ward):
     x, at = heart()
     path = save(ward, "p0", x[:1000], at)
@@ -192,6 +199,13 @@ def test_csv_needs_a_sampling_rate_or_a_clock(tmp_path):
         signals.read(tmp_path / "b.csv", fs=FS)
 
 
+def test_a_column_that_counts_the_rows_is_no_channel(tmp_path):
+    x = heart(10)[0]
+    pd.DataFrame(x, columns=["I", "II"]).assign(time=np.arange(len(x)) / FS).to_csv(tmp_path / "a.csv")
+    read = signals.read(tmp_path / "a.csv")
+    assert read.channels == ["I", "II"] and read.notes == ["a.csv: left out, as it only counts the rows: 'Unnamed: 0'."]
+
+
 @pytest.mark.parametrize("how", [{"sep": ";", "decimal": ","}, {"sep": "\t"}, {"encoding": "utf-16"},
                                  {"encoding": "cp1252"}])
 def test_a_csv_of_any_dialect(tmp_path, how):
@@ -248,6 +262,9 @@ def test_a_users_recordings_are_cut_and_split_by_patient(tmp_path):
     assert not set(data.patients[data.parts["train"]]) & set(data.patients[data.parts["test"]])
     with pytest.raises(MedkitError, match="shorter than one window"):
         recordings.recordings(tmp_path, seconds=500)
+    (tmp_path / "labels.csv").unlink()
+    with pytest.raises(MedkitError, match="has no labels.csv. Recordings need one"):
+        recordings.recordings(tmp_path)
 
 
 def test_the_hospital_gives_the_same_shapes():
