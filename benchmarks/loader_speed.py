@@ -16,7 +16,6 @@ from torch.utils.data import DataLoader, Dataset
 
 from medkit import training
 from medkit.datasets import stays, waveforms
-from medkit.models.recurrent import hours_since
 from medkit.models.waves import runs
 
 
@@ -61,7 +60,7 @@ def stay_arrays(data):
     seen = data.values[:, ::2].astype(np.float32)
     mask, static = np.isfinite(seen), np.nan_to_num(data.static.to_numpy(np.float32))
     hours = np.full(len(seen), seen.shape[1])
-    return (np.nan_to_num(seen), mask.astype(np.float32), hours_since(mask), static, hours,
+    return (np.nan_to_num(seen), mask.astype(np.float32), stays.hours_since(mask), static, hours,
             data.y[:, None].astype(np.float32))
 
 

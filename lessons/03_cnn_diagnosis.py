@@ -49,7 +49,7 @@ plots.use_style()
 
 # %% tags=["parameters", "context"]
 dataset: str = "virtual-hospital"  # simulated; or a MedMNIST name such as pneumoniamnist; or msd-hippocampus; or a folder
-size: int = 28  # 16 to 512: side of the images in pixels; MedMNIST has 28, 64, 128, 224
+size: int = 28  # 28 to 512: side of the images in pixels; MedMNIST has 28, 64, 128, 224
 arch: str = "resnet18"  # pre-trained network: resnet18, resnet34, resnet50, squeezenet1_1, densenet121
 effort: str = "demo"  # demo | full: more labels, draws, epochs and seeds
 sensitivity_wanted: float = 0.95  # 0.01 to 1: the share of the ill that the threshold must find

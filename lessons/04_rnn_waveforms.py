@@ -222,7 +222,7 @@ def tensors(rows, length, change=lambda x: x):
 # %% [markdown]
 # S beats are few: a network could ignore them and still be right in nearly all beats. *Class weights* make a rare beat
 # count more. Weights of one over the frequency buy sensitivity with many false alarms; here stands a mild power of it.
-# (Inside the training patients of MIT-BIH, fewer alarms for S and F were better than a power of 0.5 gave.)
+# (Inside the training patients of MIT-BIH, a power of 0.5 raised more alarms for S and F than was good.)
 
 # %%
 counts = np.bincount(data.y[learned], minlength=4)

@@ -163,7 +163,7 @@ def grids(data):
     seen = coarse(data.values)
     mask = np.isfinite(seen)
     known = pd.get_dummies(data.static, columns=["ICUType"]).to_numpy(float)
-    return seen, mask, recurrent.hours_since(mask), known
+    return seen, mask, stays.hours_since(mask), known
 
 
 def inputs(rows, grid):

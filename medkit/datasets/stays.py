@@ -68,13 +68,27 @@ class Stays:
 
     @property
     def since(self):
-        """Hours since the last measurement before each hour (Che et al. 2018, doi:10.1038/s41598-018-24271-9).
+        """Hours since the last measurement before each hour, as `values`: see `hours_since`."""
+        return hours_since(self.mask)
 
-        float32, as `values`; 0 in the first hour; before the first measurement, hours since the start.
-        """
-        hour = np.arange(self.values.shape[1], dtype=np.float32)[:, None]
-        last = np.maximum.accumulate(np.where(self.mask, hour, 0), axis=1)
-        return np.concatenate([np.zeros_like(last[:, :1]), hour[1:] - last[:, :-1]], axis=1)
+
+def hours_since(mask):
+    """Count the hours since each variable was last measured, before the hour itself.
+
+    Parameters
+    ----------
+    mask : array of bool, shape (patients, hours, variables)
+
+    Returns
+    -------
+    array of float32, same shape
+        0 in the first hour; where nothing was measured yet, the hours since the start (Che et al. 2018,
+        doi:10.1038/s41598-018-24271-9).
+    """
+    hour = np.arange(mask.shape[1])[None, :, None]
+    last = np.maximum.accumulate(np.where(mask, hour, 0), axis=1)
+    before = np.concatenate([np.zeros_like(last[:, :1]), last[:, :-1]], axis=1)
+    return (hour - before).astype(np.float32)
 
 
 def load(source=HOSPITAL, hours=48, seed=0, sets="a", clean=True):

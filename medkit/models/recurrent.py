@@ -2,32 +2,13 @@
 
 All take three float tensors of shape (patients, hours, variables): `x`, standardised values (anything where
 nothing was measured), `mask`, 1 where a value was measured, and `since`, hours since the variable was last
-measured before that hour (`hours_since`). They give states of shape (patients, hours, hidden).
+measured before that hour (`datasets.stays.hours_since`). They give states of shape (patients, hours, hidden).
 """
 
-import numpy as np
 import torch
 from torch import nn
 
 from .attention import Attention
-
-
-def hours_since(mask):
-    """Count the hours since each variable was last measured, before the hour itself.
-
-    Parameters
-    ----------
-    mask : array of bool, shape (patients, hours, variables)
-
-    Returns
-    -------
-    array of float32, same shape
-        0 in the first hour; where nothing was measured yet, the hours since the start (Che et al. 2018).
-    """
-    hour = np.arange(mask.shape[1])[None, :, None]
-    last = np.maximum.accumulate(np.where(mask, hour, 0), axis=1)
-    before = np.concatenate([np.zeros_like(last[:, :1]), last[:, :-1]], axis=1)
-    return (hour - before).astype(np.float32)
 
 
 def carried(x, mask):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from medkit.models.recurrent import GRUD, MaskedGRU, StayNet, carried, hours_since
+from medkit.datasets.stays import hours_since
+from medkit.models.recurrent import GRUD, MaskedGRU, StayNet, carried
 
 N, HOURS, VARIABLES, HIDDEN = 3, 7, 4, 5
 
