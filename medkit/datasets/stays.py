@@ -66,16 +66,6 @@ class Stays:
         """Whether each cell was measured: bool, as `values`."""
         return np.isfinite(self.values)
 
-    @property
-    def since(self):
-        """Hours since the last measurement before each hour (Che et al. 2018, doi:10.1038/s41598-018-24271-9).
-
-        float32, as `values`; 0 in the first hour; before the first measurement, hours since the start.
-        """
-        hour = np.arange(self.values.shape[1], dtype=np.float32)[:, None]
-        last = np.maximum.accumulate(np.where(self.mask, hour, 0), axis=1)
-        return np.concatenate([np.zeros_like(last[:, :1]), hour[1:] - last[:, :-1]], axis=1)
-
 
 def load(source=HOSPITAL, hours=48, seed=0, sets="a", clean=True):
     """Load stays by name, or from a user's long table.

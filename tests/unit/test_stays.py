@@ -262,11 +262,3 @@ def test_simulated_stays_have_the_same_shape(monkeypatch):
     assert np.array_equal(data.values[data.mask], data.truth[data.mask]) and np.isfinite(data.truth).all()
     assert not set(data.patients[data.parts["train"]]) & set(data.patients[data.parts["test"]])
     assert list(data.static) == longtable.STATIC and len(data.groups) == 60
-
-
-def test_hours_since_count_from_the_last_measurement_before():
-    series = np.full((1, 5, 2), np.nan, np.float32)
-    series[0, [0, 3], 0], series[0, 2, 1] = 1, 1
-    none = pd.DataFrame()
-    data = stays.Stays("", ["a", "b"], {}, series, none, np.zeros(1), np.zeros(1), {}, none, [], none)
-    assert data.since[0, :, 0].tolist() == [0, 1, 2, 3, 1] and data.since[0, :, 1].tolist() == [0, 1, 2, 1, 2]
