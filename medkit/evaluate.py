@@ -37,6 +37,8 @@ def weighted(metric):
         y, p = np.asarray(y), np.asarray(p, dtype=np.float64)
         if len(y) != len(p):
             raise MedkitError(f"{len(y)} labels but {len(p)} predictions.")
+        if np.isnan(p).any():  # would rank last, or count as no alarm
+            raise MedkitError(f"{np.isnan(p).sum()} of {p.size} predictions are not numbers (NaN).")
         rows = np.ones((1, len(y))) if w is None else np.atleast_2d(w)
         with np.errstate(invalid="ignore", divide="ignore"):
             values = metric(y, p, rows, **options)
@@ -181,8 +183,7 @@ def bootstrap(statistic, n, groups, count, seed):
 def rarer(y, groups=None):
     """Count the patients: of two classes those of the rarer one."""
     y, who = np.asarray(y), np.arange(len(y)) if groups is None else np.asarray(groups)
-    binary = y.ndim == 1 and y.dtype.kind in "iub" and len(np.unique(y)) == 2
-    return min(len(np.unique(who[y == c])) for c in np.unique(y)) if binary else len(np.unique(who))
+    return min(len(np.unique(who[y == c])) for c in np.unique(y)) if y.ndim == 1 and len(np.unique(y)) == 2 else len(np.unique(who))
 
 
 def interval(metric, y, p, groups=None, count=1000, seed=0, **options):
@@ -237,10 +238,17 @@ def threshold_for(y, p, sensitivity=None):
     sensitivity : float, optional
         The share of the ill that must be found: the highest threshold that does. Without it the
         threshold with the highest sensitivity + specificity (Youden, 1950).
+
+    Raises
+    ------
+    MedkitError
+        If the sensitivity is no such share, or all patients are of one class.
     """
     if sensitivity is not None and not 0 < sensitivity <= 1:
         raise MedkitError(f"A sensitivity is a share above 0 and at most 1, such as 0.95; {sensitivity} is none.")
     y, p = np.asarray(y), np.asarray(p, dtype=float)
+    if len(np.unique(y)) < 2:
+        raise MedkitError("A threshold needs patients of both classes to be chosen on; these are all of one.")
     steps = np.unique(p)[::-1]
     tp, fp = ranked(y, p, np.ones((1, len(y))))
     found, alarmed = tp[0] / tp[0, -1], fp[0] / fp[0, -1]
@@ -257,12 +265,11 @@ def reliability(y, p, bins=10):
 
 METRICS = {"AUROC": auroc, "average precision": average_precision, "accuracy": accuracy,
            "sensitivity": sensitivity, "specificity": specificity, "ECE": ece, "Brier score": brier}
-AT_THRESHOLD = {"accuracy", "sensitivity", "specificity"}
 
 
 def summary(y, p, threshold, groups=None, count=1000, seed=0):
     """Give every standard figure with its interval: {name: Estimate}."""
-    options = {name: {"threshold": threshold} for name in AT_THRESHOLD}
+    options = {name: {"threshold": threshold} for name in ("accuracy", "sensitivity", "specificity")}
     return {name: interval(metric, y, p, groups, count, seed, **options.get(name, {})) for name, metric in METRICS.items()}
 
 
@@ -272,7 +279,7 @@ def subgroups(metric, y, p, by, groups=None, count=1000, seed=0, **options):
     Parameters
     ----------
     by : array of shape (n,)
-        The subgroup of each row.
+        The subgroup of each row; rows where it is missing stand in none.
 
     Returns
     -------
@@ -281,7 +288,7 @@ def subgroups(metric, y, p, by, groups=None, count=1000, seed=0, **options):
     """
     y, p, by = np.asarray(y), np.asarray(p), np.asarray(by)
     rows = {}
-    for name in pd.unique(by):
+    for name in pd.unique(by[pd.notna(by)]):
         here = by == name
         whose = None if groups is None else np.asarray(groups)[here]
         found = interval(metric, y[here], p[here], whose, count, seed, **options)

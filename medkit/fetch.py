@@ -7,6 +7,7 @@ layout (a classroom's, say), which is asked first.
 
 import os
 import shutil
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -91,30 +92,43 @@ def status(dataset, name):
     if not local.exists():
         return "missing"
     expected = known_hash(dataset, name)
-    if not expected:
-        return "present"
-    return "right" if hash_matches(local, expected) else "altered"
+    return "present" if not expected else "right" if hash_matches(local, expected) else "altered"
 
 
 def download(dataset, name, *, progress=True):
     """Download one file, check it, and only then put it in its place.
 
-    A download that breaks off is kept as `<name>.part` and goes on from there next time.
+    A download that breaks off is kept as `<name>.part` and goes on from there next time. Of several processes one
+    downloads, and the others wait for it.
     """
-    local = root() / dataset / name
+    local, expected, failures = root() / dataset / name, known_hash(dataset, name), []
     part = local.with_name(f"{local.name}.part")
-    make_folder(local.parent)
-    failures = []
-    for url in addresses(dataset, name):
-        try:
-            fetch_part(url, part, progress)
-            return accept(part, local, known_hash(dataset, name))
-        except requests.RequestException as error:
-            failures.append(f"{url} ({reason(error)})")
-        except OSError as error:
-            part.unlink(missing_ok=True)
-            raise explain(error, local) from None
+    with alone(make_folder(local.parent)):
+        if status(dataset, name) in ("right", "present"):
+            return local
+        for url in addresses(dataset, name):
+            try:
+                fetch_part(url, part, progress)
+                return accept(part, local, expected)
+            except requests.RequestException as error:
+                failures.append(f"{url} ({reason(error)})")
+            except OSError as error:
+                part.unlink(missing_ok=True)
+                raise explain(error, local) from None
     raise MedkitError(missing_text(dataset, name, local, failures))
+
+
+@contextmanager
+def alone(folder):
+    """Let one process at a time into a folder, where the system can lock one."""
+    with ExitStack() as held:
+        with suppress(ImportError, OSError):  # Windows has no fcntl
+            import fcntl
+
+            handle = os.open(folder, os.O_RDONLY)
+            held.callback(os.close, handle)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 def addresses(dataset, name):
@@ -128,8 +142,7 @@ def fetch_part(url, part, progress):
     """Stream an address into `part`, from where `part` ends, over a few attempts."""
     for attempt in range(ATTEMPTS):
         try:
-            stream_into(url, part, progress)
-            return part
+            return stream_into(url, part, progress)
         except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError, requests.Timeout):
             if attempt == ATTEMPTS - 1:
                 raise
@@ -165,7 +178,7 @@ def accept(part, local, expected):
 def reason(error):
     """Say in a few words why a download failed."""
     reply = getattr(error, "response", None)
-    return f"the server answered {reply.status_code}" if reply is not None else "no connection"
+    return f"the server answered {reply.status_code}" if reply is not None else f"no connection: {type(error).__name__}"
 
 
 def missing_text(dataset, name, local, failures):

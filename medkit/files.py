@@ -4,7 +4,7 @@ import errno
 import os
 import tempfile
 import tomllib
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import MedkitError
@@ -44,7 +44,8 @@ def written_whole(path):
     except OSError as error:
         raise explain(error, path) from None
     finally:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):  # gone already, or its folder is none
+            aside.unlink()
 
 
 def write_text(path, text):

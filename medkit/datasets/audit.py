@@ -80,10 +80,8 @@ def foretells(own, values):
     rows = own.parts["train"]
     rows = rows if len(rows) <= MOST else np.sort(np.random.default_rng(0).choice(rows, MOST, replace=False))
     values, y, patients = values.iloc[rows], own.y[rows], own.patients[rows]
-    if pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
-        x = values.to_numpy(float)
-    else:
-        x = pd.factorize(values.astype(str).where(values.notna()), sort=True)[0].astype(float)
+    number = pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values)
+    x = (values if number else pd.Series(pd.factorize(values.astype(str).where(values.notna()), sort=True)[0])).to_numpy(float)
     k = min(5, *(len(np.unique(patients[y == c])) for c in range(len(own.classes))))
     if k < 2 or len(np.unique(x)) < 2:
         return 0.5
@@ -190,9 +188,7 @@ def equal_arrays(own):
 
 def card(own):
     """Give the data card: {heading: DataFrame}: counts, variables, subgroups, findings."""
-    tables = {"Rows and patients": counts(own)}
-    if own.kind == "table":
-        tables["Variables"] = variables(own)
+    tables = {"Rows and patients": counts(own)} | ({"Variables": variables(own)} if own.kind == "table" else {})
     groups = pd.concat([rates(own, g) for g in own.schema.get("groups", [])]) if own.schema.get("groups") else None
     tables["Subgroups"] = groups if groups is not None else pd.DataFrame({"": ["none is named in the schema"]})
     told = [(f.kind, f.where, f.text, ADVICE[f.kind]) for f in findings(own)] or [("", "", "nothing found", "")]

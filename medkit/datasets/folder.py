@@ -88,7 +88,7 @@ def list_classes(folder):
     empty = [name for name, found in files.items() if not found]
     if empty:
         raise MedkitError(f"No image in the class folder {folder / empty[0]}. Add images "
-                          f"({', '.join(sorted(SUFFIXES))}) or remove the folder.")
+                          f"({', '.join(sorted(SUFFIXES))}; a DICOM file must end in .dcm) or remove the folder.")
     rows = [(f.relative_to(folder).as_posix(), name) for name, found in files.items() for f in found]
     return pd.DataFrame(rows, columns=["file", "label"])
 
@@ -109,6 +109,8 @@ def read_labels(folder):
 def check_files(table, folder):
     """Check that each row names a file that is there, once."""
     path = folder / "labels.csv"
+    tables.refuse(table["file"].str.contains(r"(?i)\.nii(?:\.gz)?$"), path, lambda row: f"'{table['file'][row]}' is a NIfTI volume; "
+                  "save the slices that count as PNG, name their patient in a column, and list them instead")
     tables.refuse(table["file"].duplicated(), path, lambda row: f"'{table['file'][row]}' is named twice")
     inside = {f.relative_to(folder).as_posix() for f in folder.rglob("*")}
     absent = ~table["file"].isin(inside) & ~(table["file"] + ".hea").isin(inside)  # WFDB's go without ending
@@ -148,6 +150,8 @@ def read_image(path, size, shapes):
 def from_picture(path):
     """Read a PNG, JPEG, BMP or TIFF; of 16 bits or floats the 0.5th and 99.5th percentile become black and white."""
     with explained(f"{path} is damaged, or is not an image", "Mend or remove the file."), Image.open(path) as image:
+        if path.suffix.lower().startswith(".tif") and getattr(image, "n_frames", 1) > 1:
+            raise MedkitError(f"{path} holds {image.n_frames} pictures. Save the one that you need as a file of its own.")
         image.load()
     if not image.mode.startswith(("I", "F")):
         return image

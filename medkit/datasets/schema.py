@@ -85,10 +85,8 @@ def no_outcome(frame, path):
 def infer(path):
     """Infer the keys of a schema, less its columns, from the names and values of the data."""
     kind = kind_of(path)
-    if kind == "images":
-        return {"kind": kind, "size": 64, "groups": groups_in(path)}
-    if kind == "recordings":
-        return {"kind": kind, "seconds": 10, "groups": groups_in(path)}
+    if kind != "table":
+        return {"kind": kind} | ({"size": 64} if kind == "images" else {"seconds": 10}) | {"groups": groups_in(path)}
     frame = tables.read_frame(path)
     if not len(frame):
         raise MedkitError(f"{path} has no rows.")
@@ -167,10 +165,8 @@ def write(path, force=False):
     schema = infer(path)
     lines = [f"# Inferred from {plain(path.name)}. Correct what is wrong, then run: medkit report PATH"]
     lines += [f"{key} = {toml(value)}" for key, value in schema.items()]
-    if schema["kind"] == "table":
-        lines += remarks(schema, tables.read_frame(path), infer_columns(path, schema))
-    else:
-        lines += positive_line(read_labels(path)["label"])
+    lines += (remarks(schema, tables.read_frame(path), infer_columns(path, schema)) if schema["kind"] == "table" else
+              positive_line(read_labels(path)["label"]))
     write_text(where, "\n".join(lines) + "\n")
     return where
 

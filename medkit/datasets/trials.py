@@ -7,7 +7,7 @@ import pandas as pd
 
 from .. import fetch
 from ..errors import MedkitError, unknown
-from . import cohorts
+from . import cohorts, tables
 
 DOSES = ("virtual-hospital", "iwpc-warfarin")
 TRIALS = ("virtual-hospital", "hospital-confounded", "gbsg", "gbsg2", "deepsurv-simulated")
@@ -96,21 +96,15 @@ def vkorc1(table):
 
 def check_genotypes(column, known, gene):
     """Refuse a genotype that nobody knows; a missing one may pass, as "unknown"."""
-    strange = column.notna() & ~column.isin(known)
-    if strange.any():
-        row = int(np.flatnonzero(strange)[0])
-        raise MedkitError(f"Row {row + 1}: {unknown(f'{gene} genotype', column.iloc[row], known)} "
-                          "Leave it empty if it is not known.")
+    tables.refuse(column.notna() & ~column.isin(known), "The table", lambda row: f"{unknown(f'{gene} genotype', column[row], known)} "
+                  "Leave it empty if it is not known")
     return column.fillna("unknown")
 
 
 def check_doses(dose):
     """Refuse a weekly dose that is not above 0 mg; a missing one may pass."""
-    wrong = dose.notna() & ~(dose > 0)
-    if wrong.any():
-        row = int(np.flatnonzero(wrong)[0])
-        raise MedkitError(f"Row {row + 1}: a stable dose of {dose.iloc[row]:g} mg a week. It must be above 0; leave it "
-                          "empty if the patient never had one.")
+    tables.refuse(dose.notna() & ~(dose > 0), "The table", lambda row: f"a stable dose of {dose[row]:g} mg a week. It must be above 0; "
+                  "leave it empty if the patient never had one")
     return dose
 
 
@@ -181,8 +175,7 @@ def hospital_trial(n, seed, assignment):
         f"virtual hospital (simulated), {assignment}", seen.join(g[["CDKN2B_AS1", "CYP2C19_2", "LPA", "ADRB1"]].astype(float)),
         (given["arm"].to_numpy()[kept] == 2).astype(int), after["days"].to_numpy()[kept],
         after["event"].to_numpy(bool)[kept], "days", 365, ("usual care", "clopidogrel"), split(kept.sum(), seed),
-        [f"{kept.sum():,} simulated patients, treatment {assignment}; sizes of effects are made up."],
-        {"expected": expected}))
+        [f"{kept.sum():,} simulated patients, treatment {assignment}; sizes of effects are made up."], {"expected": expected}))
 
 
 def deepsurv(source):
@@ -218,7 +211,6 @@ def german():
     X, event, _, _, days, _ = cohorts.gbsg2()
     coded = X.assign(menostat=1.0 * (X["menostat"] == "Post"), tgrade=X["tgrade"].astype(str).str.len().astype(float))
     return check_trial(Trial("gbsg2", coded.drop(columns="horTh").astype(float), (X["horTh"] == "yes").to_numpy(int),
-                             days / 30.44, event.astype(bool), "months", 60, ("none", "hormonal therapy"),
-                             split(len(X), 0),
+                             days / 30.44, event.astype(bool), "months", 60, ("none", "hormonal therapy"), split(len(X), 0),
                              [f"{len(X)} real patients of the German Breast Cancer Study Group; months to recurrence "
                               "or death. Not all were randomised to hormonal therapy."]))

@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 from pydicom.errors import InvalidDicomError
 from pydicom.multival import MultiValue
 from pydicom.pixels import apply_color_lut, apply_modality_lut
-from pydicom.uid import generate_uid
+from pydicom.uid import SecondaryCaptureImageStorage, generate_uid
 
 from ..errors import MedkitError, explained, reason
 
@@ -23,6 +23,7 @@ TECHNICAL = ("Modality", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel",
              "SpacingBetweenSlices", "RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth",
              "KVP", "XRayTubeCurrent", "ExposureTime", "RepetitionTime", "EchoTime", "FlipAngle",
              "MagneticFieldStrength", "BurnedInAnnotation", "LossyImageCompression")
+PALETTE = [f"{c}PaletteColorLookupTable{part}" for c in ("Red", "Green", "Blue") for part in ("Descriptor", "Data")]
 # The only texts among them: a code that is not here may be a name in the wrong place, and is left out.
 CODES = {"CT", "MR", "CR", "DX", "US", "XA", "NM", "PT", "MG", "OT", "RF", "XC", "ES", "OP", "SM", "YES", "NO", "00",
          "01", "MONOCHROME1", "MONOCHROME2", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR"}
@@ -38,7 +39,7 @@ class Picture:
     ----------
     values : float32 array of shape (height, width), (height, width, 3), or (depth, height, width)
     unit : str
-        "HU" for CT; "" where values have no unit.
+        "HU" for a CT that says how to rescale its values; "" where values have no unit.
     window : (centre, width), or None
         As the file suggests.
     spacing : tuple of float
@@ -64,13 +65,20 @@ def read_dicom(path):
     """
     dataset = opened(path)
     kind, facts = dataset.get("PhotometricInterpretation", ""), technical(dataset)
-    with quiet(f"The picture of {Path(path).name} is damaged, truncated, or compressed in a way that cannot be opened"):
+    with quiet(f"The picture of {Path(path).name} is damaged, truncated, or compressed in a way that cannot be opened here (save "
+               "it uncompressed, with gdcmconv --raw, say)"):
         values, view = rescaled(dataset, kind), window_of(dataset)
     if kind == "MONOCHROME1":  # a high value is dark: turned round, and the window with it
         ends = float(values.max() + values.min())
         values, view = ends - values, view and (ends - view[0], view[1])
-    return Picture(values, "HU" if facts.get("Modality") == "CT" else "", view,
-                   tuple(float(v) for v in facts.get("PixelSpacing") or ()), facts)
+    unit = "HU" if facts.get("Modality") == "CT" and "RescaleIntercept" in facts else ""  # an enhanced CT hides how to rescale
+    return Picture(values, unit, view, spacing_of(facts, int(dataset.get("NumberOfFrames") or 1)), facts)
+
+
+def spacing_of(facts, frames):
+    """Give the mm from pixel to pixel along each axis, of several frames from frame to frame first; () where one is unknown."""
+    known = [*([facts.get("SpacingBetweenSlices")] if frames > 1 else []), *(facts.get("PixelSpacing") or [None])]
+    return () if None in known else tuple(map(float, known))
 
 
 def opened(path):
@@ -103,10 +111,9 @@ def quiet(what):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
-    except InvalidDicomError:
-        raise MedkitError(f"{what}: it does not begin as a DICOM file does.") from None
     except Exception as error:
-        raise MedkitError(f"{what}: {reason(error)}.") from None
+        why = "it does not begin as a DICOM file does" if isinstance(error, InvalidDicomError) else reason(error).rstrip(":")
+        raise MedkitError(f"{what}: {why}.") from None
 
 
 def technical(dataset):
@@ -128,15 +135,22 @@ def plain(value):
 
 
 def without_identity(dataset):
-    """Copy a DICOM data set with technical tags and pixels alone, to store or share.
+    """Copy a DICOM data set with technical tags, palette and pixels alone, to store or share.
 
     Text burnt into the pixels stays: look at the picture before you share it.
+
+    Raises
+    ------
+    MedkitError
+        If the file itself says that text is burnt in (BurnedInAnnotation).
     """
+    if dataset.get("BurnedInAnnotation") == "YES":
+        raise MedkitError("The file says that text is burnt into its picture. Cover it, set BurnedInAnnotation to NO, then share.")
     kept = pydicom.Dataset()
-    for name in (*technical(dataset), "PixelData", "PlanarConfiguration"):
+    for name in (*technical(dataset), *PALETTE, "PixelData", "PlanarConfiguration"):
         if name in dataset:
             kept[name] = dataset[name]
-    kept.SOPClassUID, kept.SOPInstanceUID = dataset.SOPClassUID, generate_uid()
+    kept.SOPClassUID, kept.SOPInstanceUID = dataset.get("SOPClassUID", SecondaryCaptureImageStorage), generate_uid()
     kept.PatientIdentityRemoved = "YES"
     kept.file_meta = pydicom.dataset.FileMetaDataset()
     kept.file_meta.TransferSyntaxUID = dataset.file_meta.TransferSyntaxUID
@@ -159,7 +173,7 @@ def read_nifti(path):
     left. The header's free texts are not kept.
     """
     with explained(f"{Path(path).name} cannot be read as NIfTI"):
-        loaded = nibabel.load(path)
+        loaded = nibabel.squeeze_image(nibabel.load(path))  # (x, y, z, 1) is one volume
         if len(loaded.shape) != 3:
             raise MedkitError(f"{Path(path).name} should hold one volume; its shape is {loaded.shape}.")
         turned = nibabel.as_closest_canonical(loaded)  # axes to the right, the front and the top
@@ -190,9 +204,8 @@ def as_8_bit(picture):
     """Make a picture fit to look at: by its own window, or its 0.5th and 99.5th percentile."""
     if picture.values.ndim == 3 and picture.values.shape[-1] == 3:
         return grey(picture.values, 0, 255 if picture.values.max() <= 255 else picture.values.max())
-    if picture.window:
-        return window(picture.values, *picture.window)
-    return grey(picture.values, *np.nanpercentile(picture.values, (0.5, 99.5)))
+    view = picture.window
+    return window(picture.values, *view) if view else grey(picture.values, *np.nanpercentile(picture.values, (0.5, 99.5)))
 
 
 def resized(image, size):

@@ -102,6 +102,22 @@ def test_same_seed_same_numbers_and_one_class_gives_no_number(case):
         evaluate.auroc([0, 1, 1], [0.1, 0.2])
 
 
+def test_what_is_no_number_is_no_prediction(case):
+    y, p = case
+    with pytest.raises(MedkitError, match="1 of 800 predictions are not numbers"):
+        evaluate.auroc(y, np.where(np.arange(len(p)) == 3, np.nan, p))
+
+
+def test_a_threshold_needs_both_classes():
+    for sensitivity in (None, 0.9):
+        with pytest.raises(MedkitError, match="both classes"):
+            evaluate.threshold_for(np.zeros(5), np.linspace(0, 1, 5), sensitivity)
+
+
+def test_classes_written_as_floats_count_as_classes():
+    assert evaluate.rarer(np.array([0.0, 1, 0, 0, 0])) == 1 and evaluate.rarer(np.array([0.2, 1, 0.4])) == 3
+
+
 def test_chunks_add_up_and_draw_whole_patients():
     groups = np.repeat(np.arange(50), 2)
     w = np.concatenate(list(evaluate.resamples(100, groups, count=30)))
@@ -115,6 +131,8 @@ def test_subgroups_and_summary(case):
     assert list(table.index) == ["old", "young"] and table.loc["young", "n"] == 200
     assert table.loc["young", "value"] == pytest.approx(metrics.roc_auc_score(y[:200], p[:200]))
     assert set(evaluate.summary(y, p, 0.5, count=50)) == set(evaluate.METRICS)
+    ages = np.where(np.arange(len(y)) < 200, np.nan, 7.0)
+    assert list(evaluate.subgroups(evaluate.auroc, y, p, ages, count=10).index) == [7.0]
 
 
 def test_mean_over_repeats_has_students_interval():

@@ -3,10 +3,12 @@
 import errno
 import os
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from medkit import fetch
+from medkit import fetch, files
 from medkit.errors import MedkitError
 
 NAME = "tinymnist.npz"
@@ -40,6 +42,27 @@ def test_a_killed_download_goes_on_in_the_next_run(tiny_set, server):
     part.write_bytes((server.site / NAME).read_bytes()[:500])
     get()
     assert server.asked == [(f"/{NAME}", "bytes=500-")] and not part.exists()
+
+
+def test_of_several_processes_one_downloads_and_the_others_wait(tiny_set, server, monkeypatch):
+    into = fetch.stream_into
+    monkeypatch.setattr(fetch, "stream_into", lambda *a: (time.sleep(0.3), into(*a)))
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(lambda _: get(), range(4))) == {cached()}
+    assert len(server.asked) == 1 and list(cached().parent.iterdir()) == [cached()]
+
+
+def test_an_address_that_is_none_is_not_called_a_lost_connection(tiny_set, server, monkeypatch):
+    monkeypatch.setenv("MEDKIT_MIRROR", "no-scheme/data")
+    (server.site / NAME).unlink()
+    with pytest.raises(MedkitError, match="no-scheme/data/tinymnist/tinymnist.npz .*MissingSchema"):
+        get()
+
+
+def test_a_file_where_a_folder_should_be_is_told(tmp_path):
+    (tmp_path / "a").write_text("")
+    with pytest.raises(MedkitError, match="a file of that name is in the way"):
+        files.write_text(tmp_path / "a" / "b.txt", "text")
 
 
 @pytest.mark.parametrize("damage", [lambda b: b[:-10], lambda b: b[:-1] + b"x"], ids=["truncated", "altered"])

@@ -163,6 +163,21 @@ def one_class(folder):
     labelled(folder, [f"ill/{k}.png,ill" for k in range(20)])
 
 
+def volume(folder):
+    (folder / "ill" / "a.nii.gz").write_bytes(b"")
+    labelled(folder, ["ill/1.png,ill", "ill/a.nii.gz,ill"])
+
+
+def no_ending(folder):
+    (folder / "maybe").mkdir()
+    (folder / "maybe" / "IM0001").write_bytes(b"")
+
+
+def several_pages(folder):
+    page = Image.fromarray(np.zeros((40, 40), np.uint8))
+    page.save(folder / "ill" / "stack.tif", save_all=True, append_images=[page, page])
+
+
 def too_few(folder):
     labelled(folder, ["ill/1.png,ill"] + [f"well/{k}.png,well" for k in range(20)])
 
@@ -171,6 +186,7 @@ def too_few(folder):
     (corrupt, "3.png is damaged"), (cut_short, "4.png is damaged"), (empty_class, "No image in the class folder .*maybe"),
     (unknown_name, "row 1: there is no file 'ill/99.png'"), (duplicate, "row 3: 'ill/1.png' is named twice"),
     (no_label, "row 1: the column 'label' is empty"), (wrong_column, "no column 'file'"), (one_class, "one value only"),
+    (volume, "row 2: 'ill/a.nii.gz' is a NIfTI volume"), (no_ending, "must end in .dcm"), (several_pages, "stack.tif holds 3 pictures"),
     (too_few, "part has no 'ill'")], ids=lambda v: getattr(v, "__name__", ""))
 def test_a_bad_folder_is_refused_with_one_clear_message(folder, spoil, message):
     spoil(folder)

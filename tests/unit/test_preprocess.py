@@ -216,6 +216,48 @@ def test_ct_comes_in_hounsfield_units():
     assert pictures.read_dicom(example("MR_small.dcm")).window == (600, 1600)
 
 
+def test_a_ct_that_does_not_say_how_to_rescale_has_no_unit(tmp_path):
+    dataset = pydicom.dcmread(example("CT_small.dcm"))
+    del dataset.RescaleIntercept, dataset.RescaleSlope  # as in an enhanced CT, where they stand elsewhere
+    dataset.save_as(tmp_path / "a.dcm")
+    assert pictures.read_dicom(tmp_path / "a.dcm").unit == ""
+
+
+def test_spacing_has_an_entry_for_each_axis_or_none_at_all():
+    frames = pictures.read_dicom(example("rtdose.dcm"))
+    assert frames.values.ndim == 3 and frames.spacing == ()  # how far its frames lie apart is not said
+    known = {"PixelSpacing": [2, 3], "SpacingBetweenSlices": 5}
+    assert pictures.spacing_of(known, 4) == (5, 2, 3) and pictures.spacing_of(known, 1) == (2, 3)
+    assert pictures.spacing_of({}, 1) == ()
+
+
+def shared(dataset):
+    """Write the copy to share, and read it back."""
+    buffer = io.BytesIO()
+    pictures.without_identity(dataset).save_as(buffer, enforce_file_format=True)
+    buffer.seek(0)
+    return pydicom.dcmread(buffer)
+
+
+def test_a_palette_goes_with_the_copy_to_share():
+    dataset = pydicom.dcmread(example("examples_palette.dcm"))
+    assert np.array_equal(pictures.rescaled(shared(dataset), "PALETTE COLOR"), pictures.rescaled(dataset, "PALETTE COLOR"))
+
+
+def test_a_file_that_says_that_text_is_burnt_in_is_not_shared():
+    dataset = pydicom.dcmread(example("CT_small.dcm"))
+    del dataset.SOPClassUID
+    assert shared(dataset).Rows == 128
+    dataset.BurnedInAnnotation = "YES"
+    with pytest.raises(MedkitError, match="burnt into"):
+        pictures.without_identity(dataset)
+
+
+def test_a_compression_that_cannot_be_opened_is_told_with_a_way_out():
+    with pytest.raises(MedkitError, match=r"gdcmconv.*JPEG-LS[^:]*dependencies\.$"):
+        pictures.read_dicom(example("MR_small_jpeg_ls_lossless.dcm"))
+
+
 def test_dark_and_bright_are_turned_the_usual_way(tmp_path):
     dataset = pydicom.dcmread(example("MR_small.dcm"))
     usual = pictures.as_8_bit(pictures.read_dicom(example("MR_small.dcm"))).astype(int)
@@ -248,6 +290,11 @@ def test_nifti_is_turned_to_slices_as_radiologists_see_them(tmp_path):
     found = pictures.read_nifti(tmp_path / "a.nii.gz")
     assert found.values.shape == (6, 5, 4) and found.spacing == (4, 3, 2)
     assert found.values[5, 0, 0] == 7  # top slice, front row, the patient's right on the left
+    nibabel.save(nibabel.Nifti1Image(values[..., None], np.diag([-2.0, 3.0, 4.0, 1.0])), tmp_path / "b.nii")
+    assert np.array_equal(pictures.read_nifti(tmp_path / "b.nii").values, found.values)
+    nibabel.save(nibabel.Nifti1Image(np.stack([values] * 2, -1), np.eye(4)), tmp_path / "c.nii")
+    with pytest.raises(MedkitError, match="one volume"):
+        pictures.read_nifti(tmp_path / "c.nii")
 
 
 def test_a_window_is_black_below_white_above_and_straight_between():

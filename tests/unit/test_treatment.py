@@ -101,9 +101,9 @@ def test_rows_without_a_dose_and_empty_rows_are_left_out():
 
 
 @pytest.mark.parametrize("column, value, words", [
-    ("CYP2C9 consensus", "*1/*33", "Row 2: There is no CYP2C9 genotype"),
-    ("VKORC1 -1639 consensus", "A/T", "Row 2: There is no VKORC1 genotype"),
-    ("Therapeutic Dose of Warfarin", 0.0, "Row 2: a stable dose of 0")])
+    ("CYP2C9 consensus", "*1/*33", "row 2: There is no CYP2C9 genotype"),
+    ("VKORC1 -1639 consensus", "A/T", "row 2: There is no VKORC1 genotype"),
+    ("Therapeutic Dose of Warfarin", 0.0, "row 2: a stable dose of 0")])
 def test_hostile_rows_are_named(column, value, words):
     with pytest.raises(MedkitError, match=words):
         trials.iwpc(table(**{column: value}))
