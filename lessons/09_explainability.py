@@ -212,7 +212,7 @@ def explained(part, limit=100 if effort == "demo" else 300):
 chosen = {part: explained(part) for part in ("valid", "test")}
 first = chosen["test"][:6]
 show_overlays(X["test"][first], explain.attention(net, X["test"][first]),
-              [f"probability {v:.2f}" for v in p["test"][first]], f"Attention on six ill patients: {name}",
+              [f"probability {v:.2f}" for v in p["test"][first]], f"Attention on {len(first)} ill patients: {name}",
               masks["test"][first] if masks else None)
 
 # %% [markdown]

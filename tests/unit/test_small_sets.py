@@ -120,5 +120,5 @@ def test_lesson_4_shows_no_mistake_where_there_is_none_and_drops_no_second_lead_
     given = {"leads": 1, "seed": 0, "beats": np.zeros((3, 2, 9)), "predict": lambda *a: np.eye(4)[[0]], "networks": [None],
              "judge": lambda t: {"macro-F1 of N, S, V": 1}, "tables": lambda *a: None, "data": SimpleNamespace(name="ward"),
              "plots": SimpleNamespace(estimates=lambda rows, *a: drawn.update(rows)), "tested": [], "run_length": 8}
-    cells("4", "first_lead =", **found | given)
+    cells("4", "all_but_second =", **found | given)
     assert list(drawn) == ["as it is", "noise", "beat marks 40 ms late"]
