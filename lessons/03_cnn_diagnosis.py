@@ -160,7 +160,7 @@ else:
 
 # %% [markdown]
 # Has it learned anything? Whoever cannot read X-rays can still guess: give every image the share of each class in
-# training. We compare the cross-entropy of both, image by image.
+# training. We compare the cross-entropy of both, image by image (of a patient with several, their mean).
 
 # %%
 with learn.no_bar():
@@ -172,7 +172,7 @@ guessed = -np.log(shares / shares.sum())[truth]
 read = -np.log(p_watched[np.arange(len(truth)), truth].clip(1e-6))
 
 # %%
-less = evaluate.mean_interval(guessed - read)
+less = evaluate.mean_interval(pd.Series(guessed - read).groupby(data.patients["valid"][watched]).mean())
 working = ("**It works: better than guessing, beyond chance.**" if less.low > 0 else
            "**Worse than guessing.** It is sure where it should not be." if less.high < 0 else
            "**We cannot tell it from guessing.**")

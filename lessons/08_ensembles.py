@@ -359,8 +359,7 @@ say(f"One network of the same budget: AUROC {board.loc[rival, 'AUROC']:.3f}; NLL
     f"that of the best single {excess}; temperature {temperatures[rival]:.1f}. "
     + ("It is **too sure**: going on overfitted it. Stopped where validation patients were served best, or with other "
        f"settings, it might be a stronger rival; so to beat it proves little. {cure}" if too_sure else
-       "There are too few patients to tell whether going on made it too sure." if np.isnan(excess.low) else
-       "NLL and temperature together show **no** sign that going on made it too sure."))
+       "NLL and temperature together do **not** show beyond chance that going on made it too sure."))
 
 # %% [markdown]
 # The vote decides by the rule of ties, so its accuracy is that of `ensemble.vote`, which gives a class and no

@@ -212,7 +212,7 @@ def explained(part, limit=100 if effort == "demo" else 300):
 chosen = {part: explained(part) for part in ("valid", "test")}
 first = chosen["test"][:6]
 show_overlays(X["test"][first], explain.attention(net, X["test"][first]),
-              [f"probability {v:.2f}" for v in p["test"][first]], f"Attention on six ill patients: {name}",
+              [f"probability {v:.2f}" for v in p["test"][first]], f"Attention on {len(first)} ill patients: {name}",
               masks["test"][first] if masks else None)
 
 # %% [markdown]
@@ -620,7 +620,8 @@ usual_gap = np.quantile([np.sort(np.linalg.norm(known - s, axis=1))[1] for s in 
 page = torch.cat([X["test"][who:who + 1]] * 2 + [X["train"][alike]])
 over = np.concatenate([np.zeros((1, side, side)), METHODS[best](net, page[1:2]), METHODS[best](net, X["train"][alike])])
 titles = ["film", f"looked at\n({best})"] + [f"similar: {'ill' if c else 'not ill'}" for c in y["train"][alike]]
-show_overlays(page, over, titles, f"Patient {who}: {name}")
+called = f"Patient {who}" if simulated or not data.files else data.files["test"][who]
+show_overlays(page, over, titles, f"{called}: {name}")
 strange = "unlike" if far.min() > usual_gap else "like"
 say(f"**Probability of illness {risk['test'][who]:.0%}** (calibrated; the networks' own was {p['test'][who]:.0%}). Of "
     f"the {len(nearest)} validation patients with the nearest risk {count} were ill ({ci.low:.0%} to {ci.high:.0%}, "

@@ -120,5 +120,13 @@ def test_lesson_4_shows_no_mistake_where_there_is_none_and_drops_no_second_lead_
     given = {"leads": 1, "seed": 0, "beats": np.zeros((3, 2, 9)), "predict": lambda *a: np.eye(4)[[0]], "networks": [None],
              "judge": lambda t: {"macro-F1 of N, S, V": 1}, "tables": lambda *a: None, "data": SimpleNamespace(name="ward"),
              "plots": SimpleNamespace(estimates=lambda rows, *a: drawn.update(rows)), "tested": [], "run_length": 8}
-    cells("4", "first_lead =", **found | given)
+    cells("4", "all_but_second =", **found | given)
     assert list(drawn) == ["as it is", "noise", "beat marks 40 ms late"]
+
+
+def test_lesson_3_compares_with_guessing_by_patient():
+    found, told = cells("3", "import medkit", data=few_films()), []
+    names = found | {"guessed": np.repeat([0.9, 0.1, 0.5, 0.6, 0.4], 4), "read": np.zeros(20), "truth": np.zeros(20),
+                     "watched": np.arange(20), "say": told.append}
+    less = cells("3", "less = evaluate", **names)["less"]
+    assert less.value == pytest.approx(0.5) and less.high - less.low > 0.7  # five patients, not twenty images
