@@ -611,9 +611,10 @@ print(f"{len(np.unique(brains.patients))} people;",
 
 # %% [markdown]
 # The classical way is *band power*: how strong are slow (delta, theta), middle (alpha) and fast (beta, gamma) waves in
-# each channel? People differ more than states do, so where people are seen in both states we look at each window
-# against the person's own median, again without labels. (Where each person has one label only, healthy or not, that
-# would take away what is asked, and is left out.) A logistic regression on that is the baseline.
+# each channel? To it we add how far each channel swings, and how the channels move together. People differ more than
+# states do, so where people are seen in both states we look at each window against the person's own median, again
+# without labels. (Where nearly all have one label only, healthy or not, that would take away what is asked, and is left
+# out.) A logistic regression on all of these numbers is the baseline; one on band power alone stands beside it.
 
 # %%
 bands = {"delta": (1, 4), "theta": (4, 8), "alpha": (8, 13), "beta": (13, 30), "gamma": (30, 45)}
@@ -625,13 +626,32 @@ def own_median(values, who):
     return (frame - frame.groupby(np.asarray(who)).transform("median")).to_numpy()
 
 
-spectrum = np.abs(np.fft.rfft(brains.X - brains.X.mean(1, keepdims=True), axis=1)) ** 2
+centred = brains.X - brains.X.mean(1, keepdims=True)
+spectrum = np.abs(np.fft.rfft(centred, axis=1)) ** 2
 spectrum = spectrum / spectrum.mean() + 1e-9  # in no unit, so that volts do as well as microvolts
 hertz = np.fft.rfftfreq(brains.X.shape[1], 1 / brains.fs)
 inside = [(hertz >= a) & (hertz < b) for a, b in bands.values() if b <= brains.fs / 2]
 power = np.hstack([np.log(spectrum[:, k].mean(1)) for k in inside])
-if pd.Series(brains.y).groupby(np.asarray(brains.patients)).nunique().max() > 1:
-    power = own_median(power, brains.patients)
+
+
+# %%
+def swings(x):
+    """Say how far each channel swings, in medians of its window: percentiles, shape (n, 7 * channels)."""
+    x = x / np.median(np.abs(x), axis=(1, 2), keepdims=True).clip(1e-12)
+    return np.concatenate([np.percentile(x, q, axis=1) for q in (0.5, 2, 25, 50, 75, 98, 99.5)], axis=1)
+
+
+def together(x):
+    """Say how each two channels move together: correlations, shape (n, pairs)."""
+    shared = np.einsum("nti,ntj->nij", x, x)
+    size = np.sqrt(np.einsum("nii->ni", shared)).clip(1e-12)  # of a lost channel nothing is shared
+    return (shared / size[:, :, None] / size[:, None])[:, *np.triu_indices(x.shape[2], 1)]
+
+
+# %%
+by_hand = {"band power": power, "hand-made features": np.hstack([power, swings(centred), together(centred)])}
+if (pd.Series(brains.y).groupby(np.asarray(brains.patients)).nunique() > 1).mean() > 0.25:
+    by_hand = {name: own_median(numbers, brains.patients) for name, numbers in by_hand.items()}
 
 # %% [markdown]
 # The network reads the signal itself: a CNN makes it shorter, a bidirectional GRU reads what is left, and *attention*
@@ -672,28 +692,29 @@ for fit_on, _ in folds:
         raise MedkitError(f"{brains.name}: so few people have one of the labels that a fold has none to learn from. "
                           "Add people.")
 nets, kinds = {}, {"GRU with attention": True, "CNN with attention": False}
-answers = {name: np.zeros(len(signal)) for name in (*kinds, "band power")}
+answers = {name: np.zeros(len(signal)) for name in (*kinds, *by_hand)}
 for fit_on, ask in folds:
     for name, recurrent in kinds.items():
         nets[name] = train_eeg(fit_on, recurrent, eeg_epochs)
         answers[name][ask] = training.probabilities(nets[name], signal[ask])[:, 1]
     logistic = LogisticRegression(C=0.01, class_weight="balanced", max_iter=2000)
     simple = make_pipeline(StandardScaler(), logistic)
-    answers["band power"][ask] = simple.fit(power[fit_on], brains.y[fit_on]).predict_proba(power[ask])[:, 1]
+    for name, numbers in by_hand.items():
+        answers[name][ask] = simple.fit(numbers[fit_on], brains.y[fit_on]).predict_proba(numbers[ask])[:, 1]
 
 # %%
 ask_people = partial(evaluate.interval, evaluate.auroc, brains.y, groups=brains.patients)
 areas = {name: ask_people(p) for name, p in answers.items()}
 plots.estimates(areas, "AUROC, each person once as test person", f"One label for a stretch: {brains.name}", reference=0.5)
 record("eeg_auroc", areas["GRU with attention"])
-record("eeg_baseline", areas["band power"])
+record("eeg_baseline", areas["hand-made features"])
 
 # %%
 people = len(np.unique(brains.patients))
-rivals = answers["GRU with attention"], answers["band power"]
+rivals = answers["GRU with attention"], answers["hand-made features"]
 eeg_gain = evaluate.compare(evaluate.auroc, brains.y, *rivals, brains.patients)
 record("eeg_gain", eeg_gain)
-say(f"{people} people. GRU less band power, in AUROC: {eeg_gain}: **{verdict(eeg_gain)}**.")
+say(f"{people} people. GRU less hand-made features, in AUROC: {eeg_gain}: **{verdict(eeg_gain)}**.")
 precision = partial(evaluate.interval, evaluate.average_precision, brains.y, groups=brains.patients)
 both = {"AUROC": areas, "average precision": {name: precision(p) for name, p in answers.items()}}
 pd.DataFrame(both).astype(str)
@@ -943,7 +964,7 @@ def attend(scores, mask):
 say(f"Here, {data.name}: macro-F1 {mine['macro-F1 of N, S, V']}, boosted trees "
     f"{found['boosted trees']['macro-F1 of N, S, V']}: {verdict(over_trees)}. Both, averaged and self-taught: "
     f"{found['GRU and trees, self-taught']['macro-F1 of N, S, V']}. {brains.name}: AUROC "
-    f"{areas['GRU with attention']}, band power {areas['band power']}: {verdict(eeg_gain)}.")
+    f"{areas['GRU with attention']}, hand-made features {areas['hand-made features']}: {verdict(eeg_gain)}.")
 
 # %% [markdown]
 # **References**

@@ -67,10 +67,16 @@ def windows(label, scale=1.0, fs=100):
 def test_lesson_4_keeps_what_differs_between_people_where_each_has_one_label():
     found = cells("4", "import medkit")
     def power(brains):
-        return cells("4", "bands = {", **found | {"brains": brains})["power"]
+        names = found | {"brains": brains}
+        for start in ("bands = {", "def swings", "by_hand = {"):
+            names |= cells("4", start, **names)
+        assert np.isfinite(names["by_hand"]["hand-made features"]).all()
+        return names["by_hand"]["band power"]
 
     between, within = power(windows(lambda who: who % 2)), power(windows(lambda who: np.arange(40) % 2))
     assert between[5:10].mean() - between[:5].mean() > 1 > abs(within[5:10].mean() - within[:5].mean())
+    nearly = power(windows(lambda who: who % 2 ^ (np.arange(40) == 7)))  # one person has both: that says nothing of all
+    assert np.array_equal(nearly, between)
     in_volts = power(windows(lambda who: who % 2, 1e-6))
     assert in_volts == pytest.approx(between, abs=1e-2)
     assert np.isfinite(power(windows(lambda who: who % 2, fs=50))).all()
