@@ -49,9 +49,8 @@ def path(dataset, name, *, progress=True):
     if not local.exists():
         download(dataset, name, progress=progress)
     if status(dataset, name) == "altered":
-        raise MedkitError(
-            f"{local} is not the official file: its checksum differs (it is truncated, or was changed). "
-            f"It was left as it is. To replace it: medkit data get {dataset} --force")
+        raise MedkitError(f"{local} is not the official file: its checksum differs (it is truncated, or was changed). It was left "
+                          f"as it is. To replace it: medkit data get {dataset} --force")
     used[f"{dataset}/{name}"] = known_hash(dataset, name) or checksum(local)
     return local
 

@@ -88,8 +88,7 @@ def load(path, seed=0):
         told = schema.read(path)
         made = {"table": from_table, "images": from_images, "recordings": from_recordings}[told["kind"]](path, told, seed)
     folder.check_classes(made.y, made.classes, made.parts, path)
-    for group in told.get("groups", []):
-        tables.columns_there(made.facts, [group], path)
+    tables.columns_there(made.facts, told.get("groups", []), path)
     fetch.used[path.name] = images.digest_of(made.y, *([made.X] if made.kind != "table" else [hashes(made.X)]))
     return made
 

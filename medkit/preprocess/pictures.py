@@ -71,8 +71,8 @@ def read_dicom(path):
     if kind == "MONOCHROME1":  # a high value is dark: turned round, and the window with it
         ends = float(values.max() + values.min())
         values, view = ends - values, view and (ends - view[0], view[1])
-    unit = "HU" if facts.get("Modality") == "CT" and "RescaleIntercept" in facts else ""  # an enhanced CT hides how to rescale
-    return Picture(values, unit, view, spacing_of(facts, int(dataset.get("NumberOfFrames") or 1)), facts)
+    return Picture(values, "HU" if facts.get("Modality") == "CT" and "RescaleIntercept" in facts else "", view,
+                   spacing_of(facts, int(dataset.get("NumberOfFrames") or 1)), facts)
 
 
 def spacing_of(facts, frames):
