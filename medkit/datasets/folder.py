@@ -154,7 +154,7 @@ def from_picture(path):
             raise MedkitError(f"{path} holds {image.n_frames} pictures. Save the one that you need as a file of its own.")
         image.load()
     if not image.mode.startswith(("I", "F")):
-        return image
+        return ImageOps.exif_transpose(image)  # upright, as cameras note and viewers show
     from ..preprocess.pictures import grey
 
     values = np.asarray(image, dtype=np.float64)
