@@ -150,9 +150,7 @@ def macro(metric):
 def one_against_rest(y, p):
     """See class codes (n,) and probabilities (n, k) as k yes-no questions; two classes make one question."""
     y, p = np.asarray(y), np.asarray(p)
-    if y.ndim == 2:
-        return y, p
-    return (y[:, None], p[:, 1:]) if p.shape[1] == 2 else (np.eye(p.shape[1], dtype=int)[y], p)
+    return (y, p) if y.ndim == 2 else (y[:, None], p[:, 1:]) if p.shape[1] == 2 else (np.eye(p.shape[1], dtype=int)[y], p)
 
 
 def resamples(n, groups=None, count=1000, seed=0):

@@ -37,6 +37,8 @@ def read_folder(folder, size, seed=0):
     table = read_labels(folder)
     classes, y = labelled(table, folder)
     X, notes = read_images([folder / f for f in table["file"]], size)
+    others = sum(f.is_file() and f.name[0] != "." for f in folder.glob("*/**/*")) - len(table)
+    notes += [f"{others} files of other kinds were left out."] * (others > 0 and not (folder / "labels.csv").exists())
     if "patient" not in table:
         table["patient"], told = by_tag(folder, table["file"])
         notes.append(told)
@@ -84,7 +86,7 @@ def list_classes(folder):
     if not subfolders:
         raise MedkitError(f"{folder} has neither class subfolders nor a labels.csv. Put the images of each class "
                           "in a subfolder of its name, or add a labels.csv with the columns file and label.")
-    files = {d.name: sorted(f for f in d.rglob("*") if f.suffix.lower() in SUFFIXES) for d in subfolders}
+    files = {d.name: sorted(f for f in d.rglob("[!.]*") if f.suffix.lower() in SUFFIXES) for d in subfolders}
     empty = [name for name, found in files.items() if not found]
     if empty:
         raise MedkitError(f"No image in the class folder {folder / empty[0]}. Add images "

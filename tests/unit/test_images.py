@@ -141,6 +141,14 @@ def test_a_photo_is_read_upright_and_so_are_its_sides(folder):
     assert shapes == {(80, 40)} and found[40, 75, 0] == 255 and found[40, 5, 0] == 0  # the bright edge goes to the right
 
 
+def test_files_that_are_no_images_are_left_out_and_counted(folder):
+    (folder / "ill" / "._1.png").write_bytes(b"what macOS leaves on foreign disks")
+    assert not any("left out" in note for note in images.load(folder, size=16).notes)
+    (folder / "ill" / "more.webp").write_bytes(b"")
+    data = images.load(folder, size=16)
+    assert "1 files of other kinds were left out." in data.notes and sum(map(len, data.y.values())) == 40
+
+
 def corrupt(folder):
     (folder / "ill" / "3.png").write_bytes(b"\x89PNG not really")
 
