@@ -181,7 +181,7 @@ def bootstrap(statistic, n, groups, count, seed):
 def rarer(y, groups=None):
     """Count the patients: of two classes those of the rarer one."""
     y, who = np.asarray(y), np.arange(len(y)) if groups is None else np.asarray(groups)
-    return min(len(np.unique(who[y == c])) for c in np.unique(y)) if y.ndim == 1 and len(np.unique(y)) == 2 else len(np.unique(who))
+    return min(len(np.unique(who[y == c])) for c in np.unique(y)) if y.ndim == 1 and np.unique(y).size == 2 else len(np.unique(who))
 
 
 def interval(metric, y, p, groups=None, count=1000, seed=0, **options):
@@ -250,8 +250,7 @@ def threshold_for(y, p, sensitivity=None):
     steps = np.unique(p)[::-1]
     tp, fp = ranked(y, p, np.ones((1, len(y))))
     found, alarmed = tp[0] / tp[0, -1], fp[0] / fp[0, -1]
-    best = np.argmax(found - alarmed) if sensitivity is None else np.argmax(found >= sensitivity)
-    return float(steps[best])
+    return float(steps[np.argmax(found - alarmed) if sensitivity is None else np.argmax(found >= sensitivity)])
 
 
 def reliability(y, p, bins=10):

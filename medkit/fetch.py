@@ -150,8 +150,7 @@ def fetch_part(url, part, progress):
 def stream_into(url, part, progress):
     """Append what `part` still lacks; start again where the server cannot resume."""
     start = part.stat().st_size if part.exists() else 0
-    headers = {"Range": f"bytes={start}-"} if start else {}
-    with requests.get(url, headers=headers, stream=True, timeout=30) as reply:
+    with requests.get(url, headers={"Range": f"bytes={start}-"} if start else {}, stream=True, timeout=30) as reply:
         if reply.status_code == 416:  # nothing is left to send: the part is whole, or too long
             return
         reply.raise_for_status()

@@ -111,8 +111,8 @@ def read_labels(folder):
 def check_files(table, folder):
     """Check that each row names a file that is there, once."""
     path = folder / "labels.csv"
-    tables.refuse(table["file"].str.contains(r"(?i)\.nii(?:\.gz)?$"), path, lambda row: f"'{table['file'][row]}' is a NIfTI volume; "
-                  "save the slices that count as PNG, name their patient in a column, and list them instead")
+    tables.refuse(table["file"].str.contains(r"(?i)\.nii(?:\.gz)?$"), path, lambda row: f"'{table['file'][row]}' is a NIfTI "
+                  "volume; save the slices that count as PNG, name their patient in a column, and list them instead")
     tables.refuse(table["file"].duplicated(), path, lambda row: f"'{table['file'][row]}' is named twice")
     inside = {f.relative_to(folder).as_posix() for f in folder.rglob("*")}
     absent = ~table["file"].isin(inside) & ~(table["file"] + ".hea").isin(inside)  # WFDB's go without ending

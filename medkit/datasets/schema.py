@@ -143,6 +143,11 @@ def type_of(values, naming=False):
     return "category" if 0 < len(count) <= min(50, len(values) / 2) else "ignore"
 
 
+def dates_in(frame):
+    """Name the columns that hold dates."""
+    return [c for c in frame if type_of(frame[c].dropna()) == "date"]
+
+
 def when(dates):
     """Read columns of dates; 05.03.2023 is in March, 05/03/2023 only beside such as 13/03/2023."""
     day_first = any(dates[c].astype(str).str.match(DAY_FIRST).any() for c in dates)

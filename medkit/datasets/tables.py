@@ -126,6 +126,8 @@ def wisconsin():
 
 def read_file(path, schema):
     """Read a user's table and part it into features, outcome codes, patients, class names and times."""
+    from .schema import dates_in
+
     outcome, patient, time = (schema.get(key) for key in ("outcome", "patient", "time"))
     frame, told = read_frame(path, patient), []
     if not patient:
@@ -141,19 +143,20 @@ def read_file(path, schema):
     classes, y = coded(frame[outcome], path, schema.get("positive"))
     # where nothing names the patient, equal rows may be one person or two: they stay, and share a part of the split
     patients = frame[patient].to_numpy(str) if patient else frame.groupby(list(frame), dropna=False, sort=False).ngroup()
-    X = typed(frame.drop(columns=needed), schema.get("columns", {}), path)
+    dates = dates_in(frame.drop(columns=needed))
+    told += [f"Dates are no variables, and were left out: {', '.join(map(str, dates))}."] if dates else []
+    X = typed(frame.drop(columns=needed), dict.fromkeys(dates, "date") | schema.get("columns", {}), path)
     times = survival_times(frame, time, outcome, path)
     patients, order = np.asarray(patients), np.argsort(patients, kind="stable")
     return (X.iloc[order], y[order], patients[order], [str(c) for c in classes],
-            None if times is None else times[order], notes + told + (backwards(frame, patient) if patient else []))
+            None if times is None else times[order], notes + told + (backwards(frame, patient, dates) if patient else []))
 
 
-def backwards(frame, patient):
+def backwards(frame, patient, dates):
     """Note which dates run backwards within a patient, whose rows should stand in the order of time."""
-    from .schema import type_of, when
+    from .schema import when
 
-    dates = when(frame[[c for c in frame if c != patient and type_of(frame[c].dropna()) == "date"]])
-    later = {c: (d < d.groupby(frame[patient]).shift()).groupby(frame[patient]).any().sum() for c, d in dates.items()}
+    later = {c: (d < d.groupby(frame[patient]).shift()).groupby(frame[patient]).any().sum() for c, d in when(frame[dates]).items()}
     return [f"Of {n:,} patients the dates in '{c}' run backwards. What is counted from earlier rows is wrong then: sort the file."
             for c, n in later.items() if n]
 

@@ -89,7 +89,9 @@ def test_rows_that_run_back_in_time_are_told(tmp_path, step, said):
     days = pd.date_range("2020-01-25", periods=60).strftime("%d/%m/%Y")[::step]
     frame = pd.DataFrame({"who": [f"p{k % 20}" for k in range(60)], "born": "01/02/1950", "admitted": days, "outcome": np.arange(60) % 2})
     frame.to_csv(tmp_path / "t.csv", index=False)
-    assert [note.partition(".")[0] for note in tables.load(tmp_path / "t.csv", patient="who").notes] == said
+    table = tables.load(tmp_path / "t.csv", patient="who")
+    left_out = ["Dates are no variables, and were left out: born, admitted"]
+    assert [note.partition(".")[0] for note in table.notes] == left_out + said and list(table.X["train"]) == []
 
 
 def test_numbers_and_texts_can_both_be_outcomes():
