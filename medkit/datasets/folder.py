@@ -39,6 +39,8 @@ def read_folder(folder, size, seed=0):
     X, notes = read_images([folder / f for f in table["file"]], size)
     others = sum(f.is_file() and f.name[0] != "." for f in folder.glob("*/**/*")) - len(table)
     notes += [f"{others} files of other kinds were left out."] * (others > 0 and not (folder / "labels.csv").exists())
+    burnt = (tags_of(folder, table["file"], "BurnedInAnnotation") == "YES").sum()
+    notes += [f"{burnt} films say that text is burnt into them. Look for names before you show a report of them."] * bool(burnt)
     if "patient" not in table:
         table["patient"], told = by_tag(folder, table["file"])
         notes.append(told)
@@ -53,6 +55,13 @@ def labelled(table, folder):
     return tables.coded(table["label"], folder, tables.schema_beside(folder / "schema").get("positive"))
 
 
+def tags_of(folder, files, name):
+    """Give a DICOM tag of each file as text, "" where it has none."""
+    from ..preprocess.pictures import tag
+
+    return files.map(lambda f: tag(folder / f, name) if f.lower().endswith(".dcm") else "")
+
+
 def by_tag(folder, files):
     """Group DICOM films by PatientID. A patient is called after the first of the films: the tag itself goes no further.
 
@@ -60,9 +69,7 @@ def by_tag(folder, files):
     -------
     Series of str, and a note
     """
-    from ..preprocess.pictures import patient_id
-
-    tags = files.map(lambda f: patient_id(folder / f) if f.lower().endswith(".dcm") else "")
+    tags = tags_of(folder, files, "PatientID")
     if tags[tags != ""].nunique() < 2:  # none, or one that stands for all
         return files, ("No patient is named: each image counts as a patient of its own. If a patient has several "
                        "images, name the patient in labels.csv, or the test is too kind.")

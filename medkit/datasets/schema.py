@@ -157,10 +157,8 @@ def when(dates):
 def why_ignored(values):
     """Say why a column is not used, without quoting it."""
     texts = values.dropna().astype(str)
-    if not len(texts):
-        return "it is empty"
-    commas = texts.str.fullmatch(COMMA).mean() >= 0.8
-    return "numbers with commas: write 0.92 for 0,92, and 250000 for 250,000" if commas else "names, texts, or too many"
+    return ("it is empty" if not len(texts) else "numbers with commas: write 0.92 for 0,92, and 250000 for 250,000"
+            if texts.str.fullmatch(COMMA).mean() >= 0.8 else "names, texts, or too many")
 
 
 def positive_of(counts):

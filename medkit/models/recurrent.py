@@ -26,8 +26,7 @@ def hours_since(mask):
     """
     hour = np.arange(mask.shape[1])[None, :, None]
     last = np.maximum.accumulate(np.where(mask, hour, 0), axis=1)
-    before = np.concatenate([np.zeros_like(last[:, :1]), last[:, :-1]], axis=1)
-    return (hour - before).astype(np.float32)
+    return (hour - np.concatenate([np.zeros_like(last[:, :1]), last[:, :-1]], axis=1)).astype(np.float32)
 
 
 def carried(x, mask):

@@ -90,10 +90,10 @@ def opened(path):
     return dataset
 
 
-def patient_id(path):
-    """Give a DICOM file's PatientID, "" where it has none: to tell patients apart, never to be shown or kept."""
+def tag(path, name):
+    """Give a DICOM file's PatientID, say, "" where it has none: to tell patients apart, never to be shown or kept."""
     with quiet(f"{Path(path).name} cannot be read as DICOM"):
-        return str(pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["PatientID"]).get("PatientID") or "").strip()
+        return str(pydicom.dcmread(path, stop_before_pixels=True, specific_tags=[name]).get(name) or "").strip()
 
 
 def rescaled(dataset, kind):
