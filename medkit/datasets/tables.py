@@ -231,7 +231,7 @@ def read_frame(path, patient=None, dtype=None):
     if not path.exists():
         raise MedkitError(f"There is no file {path}.")
     with explained(f"{path} cannot be read as a table"):
-        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(
+        frame = pd.read_parquet(path) if path.suffix.lower() == ".parquet" else pd.read_csv(
             io.StringIO(decoded(path)), **dialect(path), dtype=dtype or {patient: str})
     if patient in frame:
         names = frame[patient].astype("string").str.strip()
@@ -244,6 +244,8 @@ def decoded(path):
     body = path.read_bytes()
     if body[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return body.decode("utf-16")
+    if b"\0" in body[:4096]:
+        raise MedkitError(f"{path} is no text (a workbook, or packed?). Save the table as CSV in UTF-8, or as .parquet.")
     try:
         return body.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -183,7 +183,9 @@ def read_nifti(path):
 
 
 def window(values, centre, width):
-    """Bring values to 8 bits by a window: what lies below is black, above is white (DICOM PS3.3, C.11.2.1.2).
+    """Bring values to 8 bits by a window: what lies below is black, above is white.
+
+    It is LINEAR_EXACT of DICOM PS3.3, C.11.2.1.3.2; LINEAR, the usual one, differs by half a value.
 
     Returns
     -------

@@ -49,6 +49,14 @@ def test_bad_csv(tmp_path, text, message):
         tables.load(tmp_path / "t.csv")
 
 
+def test_a_workbook_is_no_table_and_capitals_do_not_hide_parquet(tmp_path):
+    (tmp_path / "t.xlsx").write_bytes(b"PK\x03\x04\x14\x00\x06\x00")
+    with pytest.raises(MedkitError, match="is no text .*Save the table as CSV"):
+        tables.load(tmp_path / "t.xlsx")
+    pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "t.PARQUET")
+    assert list(tables.read_frame(tmp_path / "t.PARQUET")) == ["a"]
+
+
 def test_missing_file_and_unknown_name():
     with pytest.raises(MedkitError, match="There is no file"):
         tables.load("nowhere/t.csv")
