@@ -150,9 +150,7 @@ def macro(metric):
 def one_against_rest(y, p):
     """See class codes (n,) and probabilities (n, k) as k yes-no questions; two classes make one question."""
     y, p = np.asarray(y), np.asarray(p)
-    if y.ndim == 2:
-        return y, p
-    return (y[:, None], p[:, 1:]) if p.shape[1] == 2 else (np.eye(p.shape[1], dtype=int)[y], p)
+    return (y, p) if y.ndim == 2 else (y[:, None], p[:, 1:]) if p.shape[1] == 2 else (np.eye(p.shape[1], dtype=int)[y], p)
 
 
 def resamples(n, groups=None, count=1000, seed=0):
@@ -183,7 +181,7 @@ def bootstrap(statistic, n, groups, count, seed):
 def rarer(y, groups=None):
     """Count the patients: of two classes those of the rarer one."""
     y, who = np.asarray(y), np.arange(len(y)) if groups is None else np.asarray(groups)
-    return min(len(np.unique(who[y == c])) for c in np.unique(y)) if y.ndim == 1 and len(np.unique(y)) == 2 else len(np.unique(who))
+    return min(len(np.unique(who[y == c])) for c in np.unique(y)) if y.ndim == 1 and np.unique(y).size == 2 else len(np.unique(who))
 
 
 def interval(metric, y, p, groups=None, count=1000, seed=0, **options):
@@ -252,8 +250,7 @@ def threshold_for(y, p, sensitivity=None):
     steps = np.unique(p)[::-1]
     tp, fp = ranked(y, p, np.ones((1, len(y))))
     found, alarmed = tp[0] / tp[0, -1], fp[0] / fp[0, -1]
-    best = np.argmax(found - alarmed) if sensitivity is None else np.argmax(found >= sensitivity)
-    return float(steps[best])
+    return float(steps[np.argmax(found - alarmed) if sensitivity is None else np.argmax(found >= sensitivity)])
 
 
 def reliability(y, p, bins=10):

@@ -49,9 +49,8 @@ def path(dataset, name, *, progress=True):
     if not local.exists():
         download(dataset, name, progress=progress)
     if status(dataset, name) == "altered":
-        raise MedkitError(
-            f"{local} is not the official file: its checksum differs (it is truncated, or was changed). "
-            f"It was left as it is. To replace it: medkit data get {dataset} --force")
+        raise MedkitError(f"{local} is not the official file: its checksum differs (it is truncated, or was changed). It was left "
+                          f"as it is. To replace it: medkit data get {dataset} --force")
     used[f"{dataset}/{name}"] = known_hash(dataset, name) or checksum(local)
     return local
 
@@ -151,8 +150,7 @@ def fetch_part(url, part, progress):
 def stream_into(url, part, progress):
     """Append what `part` still lacks; start again where the server cannot resume."""
     start = part.stat().st_size if part.exists() else 0
-    headers = {"Range": f"bytes={start}-"} if start else {}
-    with requests.get(url, headers=headers, stream=True, timeout=30) as reply:
+    with requests.get(url, headers={"Range": f"bytes={start}-"} if start else {}, stream=True, timeout=30) as reply:
         if reply.status_code == 416:  # nothing is left to send: the part is whole, or too long
             return
         reply.raise_for_status()

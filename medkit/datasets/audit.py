@@ -18,7 +18,6 @@ from .split import folds
 LEAK, FILE_LEAK, TELLING, RANKS = 0.95, 0.8, 0.65, 0.65  # AUROC of one column alone
 MOST = 5000  # rows that are looked at for one column
 SAME = 0.9995  # correlation of two images or signals that are taken for one
-DAY_FIRST = r"\d{1,2}\.\d{1,2}\.\d{4}|(1[3-9]|[23]\d)[-/]\d{1,2}[-/]\d{4}"  # a date that begins with the day
 SENTINELS = {-999, -99, -9, -1, 99, 999, 9999, 99999}
 
 
@@ -108,14 +107,12 @@ def spellings(values, name):
 
 
 def dates(own):
-    """Find dates that lie after the date of the outcome; 05.03.2023 is in March, 05/03/2023 only beside such as 13/03/2023."""
+    """Find dates that lie after the date of the outcome."""
     known = own.schema.get("outcome_date")
     columns = [c for c, kind in own.schema["columns"].items() if kind == "date" and c != known]
     if not known:
         return []
-    told = own.facts[[known, *columns]]
-    day_first = any(told[c].astype(str).str.match(DAY_FIRST).any() for c in told)
-    when = {c: pd.to_datetime(told[c], errors="coerce", format="mixed", dayfirst=day_first) for c in told}
+    when = schema.when(own.facts[[known, *columns]])
     return [Finding("date", c, f"{n} dates lie after the outcome ('{known}').")
             for c in columns if (n := int((when[c] > when[known]).sum()))]
 

@@ -38,9 +38,8 @@ def rows_of(letter):
     name = f"set-{letter}.tar.gz"
     archive = fetch.path(NAME, name)
     kept = cached(f"{NAME}-{letter}", [VERSION, fetch.used[f"{NAME}/{name}"]], lambda: read_archive(archive))
-    known = set(outcomes_of(letter)["RecordID"])
-    if known != set(kept["stays"].tolist()):
-        odd = sorted(known ^ set(kept["stays"].tolist()))
+    odd = sorted(set(outcomes_of(letter)["RecordID"]) ^ set(kept["stays"].tolist()))
+    if odd:
         raise MedkitError(f"{archive} and Outcomes-{letter}.txt do not agree: stay {odd[0]} stands in one of them only "
                           f"({len(odd)} such stays). Are they of the same set?")
     variable = pd.Categorical.from_codes(kept["variable"], kept["variables"])

@@ -93,5 +93,4 @@ def hospital_survival(seed=0):
 
 def kinds(frame):
     """Bring sex and hospital to categories, and flags to 0 and 1."""
-    flags = frame.select_dtypes("bool").columns
-    return frame.astype({"sex": "category", "hospital": "category"} | dict.fromkeys(flags, int))
+    return frame.astype({"sex": "category", "hospital": "category"} | dict.fromkeys(frame.select_dtypes("bool"), int))

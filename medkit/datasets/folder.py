@@ -37,6 +37,10 @@ def read_folder(folder, size, seed=0):
     table = read_labels(folder)
     classes, y = labelled(table, folder)
     X, notes = read_images([folder / f for f in table["file"]], size)
+    others = sum(f.is_file() and f.name[0] != "." for f in folder.glob("*/**/*")) - len(table)
+    notes += [f"{others} files of other kinds were left out."] * (others > 0 and not (folder / "labels.csv").exists())
+    burnt = (tags_of(folder, table["file"], "BurnedInAnnotation") == "YES").sum()
+    notes += [f"{burnt} films say that text is burnt into them. Look for names before you show a report of them."] * bool(burnt)
     if "patient" not in table:
         table["patient"], told = by_tag(folder, table["file"])
         notes.append(told)
@@ -51,6 +55,13 @@ def labelled(table, folder):
     return tables.coded(table["label"], folder, tables.schema_beside(folder / "schema").get("positive"))
 
 
+def tags_of(folder, files, name):
+    """Give a DICOM tag of each file as text, "" where it has none."""
+    from ..preprocess.pictures import tag
+
+    return files.map(lambda f: tag(folder / f, name) if f.lower().endswith(".dcm") else "")
+
+
 def by_tag(folder, files):
     """Group DICOM films by PatientID. A patient is called after the first of the films: the tag itself goes no further.
 
@@ -58,9 +69,7 @@ def by_tag(folder, files):
     -------
     Series of str, and a note
     """
-    from ..preprocess.pictures import patient_id
-
-    tags = files.map(lambda f: patient_id(folder / f) if f.lower().endswith(".dcm") else "")
+    tags = tags_of(folder, files, "PatientID")
     if tags[tags != ""].nunique() < 2:  # none, or one that stands for all
         return files, ("No patient is named: each image counts as a patient of its own. If a patient has several "
                        "images, name the patient in labels.csv, or the test is too kind.")
@@ -84,7 +93,7 @@ def list_classes(folder):
     if not subfolders:
         raise MedkitError(f"{folder} has neither class subfolders nor a labels.csv. Put the images of each class "
                           "in a subfolder of its name, or add a labels.csv with the columns file and label.")
-    files = {d.name: sorted(f for f in d.rglob("*") if f.suffix.lower() in SUFFIXES) for d in subfolders}
+    files = {d.name: sorted(f for f in d.rglob("[!.]*") if f.suffix.lower() in SUFFIXES) for d in subfolders}
     empty = [name for name, found in files.items() if not found]
     if empty:
         raise MedkitError(f"No image in the class folder {folder / empty[0]}. Add images "
@@ -109,8 +118,8 @@ def read_labels(folder):
 def check_files(table, folder):
     """Check that each row names a file that is there, once."""
     path = folder / "labels.csv"
-    tables.refuse(table["file"].str.contains(r"(?i)\.nii(?:\.gz)?$"), path, lambda row: f"'{table['file'][row]}' is a NIfTI volume; "
-                  "save the slices that count as PNG, name their patient in a column, and list them instead")
+    tables.refuse(table["file"].str.contains(r"(?i)\.nii(?:\.gz)?$"), path, lambda row: f"'{table['file'][row]}' is a NIfTI "
+                  "volume; save the slices that count as PNG, name their patient in a column, and list them instead")
     tables.refuse(table["file"].duplicated(), path, lambda row: f"'{table['file'][row]}' is named twice")
     inside = {f.relative_to(folder).as_posix() for f in folder.rglob("*")}
     absent = ~table["file"].isin(inside) & ~(table["file"] + ".hea").isin(inside)  # WFDB's go without ending
@@ -154,7 +163,7 @@ def from_picture(path):
             raise MedkitError(f"{path} holds {image.n_frames} pictures. Save the one that you need as a file of its own.")
         image.load()
     if not image.mode.startswith(("I", "F")):
-        return image
+        return ImageOps.exif_transpose(image)  # upright, as cameras note and viewers show
     from ..preprocess.pictures import grey
 
     values = np.asarray(image, dtype=np.float64)

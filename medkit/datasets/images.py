@@ -46,10 +46,8 @@ class ImageSet:
 
     def counts(self):
         """Count the images of each class in each part, as a DataFrame."""
-        def tally(y):
-            return y.sum(axis=0) if self.multi_label else np.bincount(y, minlength=len(self.classes))
-
-        return pd.DataFrame({part: tally(y) for part, y in self.y.items()}, index=self.classes)
+        return pd.DataFrame({part: y.sum(axis=0) if self.multi_label else np.bincount(y, minlength=len(self.classes))
+                             for part, y in self.y.items()}, index=self.classes)
 
     def take(self, part, n, seed=0):
         """Draw about `n` images of a part, at least one of each class: the row numbers, ascending."""
@@ -58,8 +56,7 @@ class ImageSet:
         if self.multi_label or n >= len(y):
             return np.sort(rng.choice(len(y), min(n, len(y)), replace=False))
         rows = [rng.permutation(np.flatnonzero(y == c)) for c in np.unique(y)]
-        chosen = [r[:max(1, round(n * len(r) / len(y)))] for r in rows]
-        return np.sort(np.concatenate(chosen))
+        return np.sort(np.concatenate([r[:max(1, round(n * len(r) / len(y)))] for r in rows]))
 
 
 def load(source, size=28, seed=0):

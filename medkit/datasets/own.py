@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image
+from PIL import ExifTags, Image
 
 from .. import fetch
 from ..errors import MedkitError, explained
@@ -88,8 +88,7 @@ def load(path, seed=0):
         told = schema.read(path)
         made = {"table": from_table, "images": from_images, "recordings": from_recordings}[told["kind"]](path, told, seed)
     folder.check_classes(made.y, made.classes, made.parts, path)
-    for group in told.get("groups", []):
-        tables.columns_there(made.facts, [group], path)
+    tables.columns_there(made.facts, told.get("groups", []), path)
     fetch.used[path.name] = images.digest_of(made.y, *([made.X] if made.kind != "table" else [hashes(made.X)]))
     return made
 
@@ -143,14 +142,14 @@ def suffix(name):
 
 
 def size_of(path):
-    """Give width and height of an image in its file, without reading its pixels."""
+    """Give width and height of an upright image in its file, without reading its pixels."""
     if path.suffix.lower() == ".dcm":
         import pydicom
 
         head = pydicom.dcmread(path, stop_before_pixels=True)
         return int(head.Columns), int(head.Rows)
     with Image.open(path) as image:
-        return image.size
+        return image.size[::-1] if image.getexif().get(ExifTags.Base.Orientation, 1) > 4 else image.size  # on its side
 
 
 def scaled_boxes(labels, sides, size, where):

@@ -24,11 +24,12 @@ WORDS = {"outcome": "outcome died death mortality dead target label event readmi
                     "participant participant_id record_id pid case_id id",
          "treatment": "treatment arm therapy", "outcome_date": "outcome_date died_on death_date event_date"}
 GROUPS = "sex gender age race ethnicity hospital site centre center ward scanner device".split()
-NEGATIVE = "0 0.0 false no nein non none negative benign control well normal healthy alive survived lived".split()
-POSITIVE = "true yes ja oui died dead deceased positive malignant case ill abnormal disease".split()
+NEGATIVE = "0 0.0 false no n nein non none negative negativ benign control well normal healthy gesund alive survived lived".split()
+POSITIVE = "true yes y ja oui died dead deceased verstorben positive positiv malignant case ill krank abnormal disease".split()
 NAMING = re.compile(r"(?i)(^|[\W_])(id|nr|nbr|no|code)$")  # a column so called holds names, even where they are digits
 CODE = re.compile(r"[A-Za-z]\d[\w.]*")  # V57 among numbers such as 250.83: a code of diagnoses
 COMMA = r"\s*-?\d+(\.\d{3})*(,\d+)+(\.\d+)?\s*"  # 0,92 or 250,000 or 2.500,00 as text; whole ones are few
+DAY_FIRST = r"\d{1,2}\.\d{1,2}\.\d{4}|(1[3-9]|[23]\d)[-/]\d{1,2}[-/]\d{4}"  # a date that begins with the day
 DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([ T].*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}( .*)?")
 
 
@@ -142,13 +143,22 @@ def type_of(values, naming=False):
     return "category" if 0 < len(count) <= min(50, len(values) / 2) else "ignore"
 
 
+def dates_in(frame):
+    """Name the columns that hold dates."""
+    return [c for c in frame if type_of(frame[c].dropna()) == "date"]
+
+
+def when(dates):
+    """Read columns of dates; 05.03.2023 is in March, 05/03/2023 only beside such as 13/03/2023."""
+    day_first = any(dates[c].astype(str).str.match(DAY_FIRST).any() for c in dates)
+    return {c: pd.to_datetime(dates[c], errors="coerce", format="mixed", dayfirst=day_first) for c in dates}
+
+
 def why_ignored(values):
     """Say why a column is not used, without quoting it."""
     texts = values.dropna().astype(str)
-    if not len(texts):
-        return "it is empty"
-    commas = texts.str.fullmatch(COMMA).mean() >= 0.8
-    return "numbers with commas: write 0.92 for 0,92, and 250000 for 250,000" if commas else "names, texts, or too many"
+    return ("it is empty" if not len(texts) else "numbers with commas: write 0.92 for 0,92, and 250000 for 250,000"
+            if texts.str.fullmatch(COMMA).mean() >= 0.8 else "names, texts, or too many")
 
 
 def positive_of(counts):
@@ -203,9 +213,7 @@ def about(values, kind):
 
 def toml(value):
     """Write a value as TOML."""
-    if isinstance(value, list):
-        return "[" + ", ".join(map(toml, value)) + "]"
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f") if isinstance(value, str) else str(value)
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f") if isinstance(value, (str, list)) else str(value)
 
 
 def plain(text):

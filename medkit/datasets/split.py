@@ -43,10 +43,9 @@ def by_patient(patients, outcome, fractions=(0.7, 0.15, 0.15), seed=0):
 
 def folds(patients, outcome, parts=5, seed=0):
     """Number the part of each row, (n,): `parts` is how many equal ones, or their fractions. See `by_patient`."""
-    codes = np.unique(np.asarray(outcome), return_inverse=True)[1]
     ids, row_patient = np.unique(np.asarray(patients), return_inverse=True)
     worst = np.zeros(len(ids), dtype=int)
-    np.maximum.at(worst, row_patient, codes)
+    np.maximum.at(worst, row_patient, np.unique(np.asarray(outcome), return_inverse=True)[1])
     fractions = [1 / parts] * parts if isinstance(parts, (int, np.integer)) else parts
     return deal(worst, fractions, np.random.default_rng(seed))[row_patient]
 

@@ -126,6 +126,8 @@ def wisconsin():
 
 def read_file(path, schema):
     """Read a user's table and part it into features, outcome codes, patients, class names and times."""
+    from .schema import dates_in
+
     outcome, patient, time = (schema.get(key) for key in ("outcome", "patient", "time"))
     frame, told = read_frame(path, patient), []
     if not patient:
@@ -133,16 +135,30 @@ def read_file(path, schema):
         frame = read_frame(path, patient) if patient else frame
     frame, notes = once(frame) if patient else (frame, [])
     needed = [column for column in (outcome, patient, time) if column]
+    if outcome not in frame:
+        raise MedkitError(f"{path}: {unknown('column', outcome, frame.columns)} Name the outcome in {path.with_suffix('.toml')}, by "
+                          'the line outcome = "NAME".')
     columns_there(frame, [*needed, *schema.get("columns", {})], path)
     cells_filled(frame, needed, path)
     classes, y = coded(frame[outcome], path, schema.get("positive"))
     # where nothing names the patient, equal rows may be one person or two: they stay, and share a part of the split
     patients = frame[patient].to_numpy(str) if patient else frame.groupby(list(frame), dropna=False, sort=False).ngroup()
-    X = typed(frame.drop(columns=needed), schema.get("columns", {}), path)
+    dates = dates_in(frame.drop(columns=needed))
+    told += [f"Dates are no variables, and were left out: {', '.join(map(str, dates))}."] if dates else []
+    X = typed(frame.drop(columns=needed), dict.fromkeys(dates, "date") | schema.get("columns", {}), path)
     times = survival_times(frame, time, outcome, path)
     patients, order = np.asarray(patients), np.argsort(patients, kind="stable")
     return (X.iloc[order], y[order], patients[order], [str(c) for c in classes],
-            None if times is None else times[order], notes + told)
+            None if times is None else times[order], notes + told + (backwards(frame, patient, dates) if patient else []))
+
+
+def backwards(frame, patient, dates):
+    """Note which dates run backwards within a patient, whose rows should stand in the order of time."""
+    from .schema import when
+
+    later = {c: (d < d.groupby(frame[patient]).shift()).groupby(frame[patient]).any().sum() for c, d in when(frame[dates]).items()}
+    return [f"Of {n:,} patients the dates in '{c}' run backwards. What is counted from earlier rows is wrong then: sort the file."
+            for c, n in later.items() if n]
 
 
 def patient_in(frame, others):
@@ -163,18 +179,14 @@ def once(frame):
 def coded(outcomes, path, positive=None):
     """Give the distinct values of an outcome, and the code of each row.
 
-    They stand in order (of text where they cannot be compared); of two the one to find is the last: `positive`, or by
+    They stand in order, numbers before texts; of two the one to find is the last: `positive`, or by
     `medkit.datasets.schema.positive_of`.
     """
     from .schema import positive_of
 
-    classes = list(outcomes.unique())
+    classes = sorted(outcomes.unique(), key=lambda c: (isinstance(c, str), c))
     if len(classes) < 2:
         raise MedkitError(f"{path}: '{outcomes.name}' has one value only ({[*classes, 'none'][0]}); two are needed.")
-    try:
-        classes = sorted(classes)
-    except TypeError:
-        classes = sorted(classes, key=str)
     if len(classes) == 2:
         counts = {str(c): int((outcomes == c).sum()) for c in classes[::-1]}
         if positive and positive not in counts:
@@ -189,9 +201,15 @@ def typed(frame, columns, path):
         if kind not in TYPES:
             raise MedkitError(f"{path}, column '{column}': {unknown('type', kind, TYPES)}")
     numeric = {c: numbers(frame, c, path) for c, kind in columns.items() if kind == "number" and c in frame}
-    named = {c: frame[c].astype("category") for c, kind in columns.items() if kind == "category" and c in frame}
+    named = {c: categories(frame[c]) for c, kind in columns.items() if kind == "category" and c in frame}
     ignored = [c for c, kind in columns.items() if kind in ("ignore", "date")]
     return frame.assign(**numeric, **named).drop(columns=ignored, errors="ignore")
+
+
+def categories(values):
+    """Give a column as categories; whole numbers that are floats for the sake of gaps are whole again: 1, not 1.0."""
+    whole = values.dtype.kind == "f" and (values.dropna() % 1 == 0).all()
+    return (values.astype("Int64") if whole else values).astype("category")
 
 
 def survival_times(frame, time, outcome, path):
@@ -213,7 +231,7 @@ def read_frame(path, patient=None, dtype=None):
     if not path.exists():
         raise MedkitError(f"There is no file {path}.")
     with explained(f"{path} cannot be read as a table"):
-        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(
+        frame = pd.read_parquet(path) if path.suffix.lower() == ".parquet" else pd.read_csv(
             io.StringIO(decoded(path)), **dialect(path), dtype=dtype or {patient: str})
     if patient in frame:
         names = frame[patient].astype("string").str.strip()
@@ -226,6 +244,8 @@ def decoded(path):
     body = path.read_bytes()
     if body[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return body.decode("utf-16")
+    if b"\0" in body[:4096]:
+        raise MedkitError(f"{path} is no text (a workbook, or packed?). Save the table as CSV in UTF-8, or as .parquet.")
     try:
         return body.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -96,15 +96,15 @@ def vkorc1(table):
 
 def check_genotypes(column, known, gene):
     """Refuse a genotype that nobody knows; a missing one may pass, as "unknown"."""
-    tables.refuse(column.notna() & ~column.isin(known), "The table", lambda row: f"{unknown(f'{gene} genotype', column[row], known)} "
-                  "Leave it empty if it is not known")
+    tables.refuse(column.notna() & ~column.isin(known), "The table", lambda row:
+                  f"{unknown(f'{gene} genotype', column[row], known)} Leave it empty if it is not known")
     return column.fillna("unknown")
 
 
 def check_doses(dose):
     """Refuse a weekly dose that is not above 0 mg; a missing one may pass."""
-    tables.refuse(dose.notna() & ~(dose > 0), "The table", lambda row: f"a stable dose of {dose[row]:g} mg a week. It must be above 0; "
-                  "leave it empty if the patient never had one")
+    tables.refuse(dose.notna() & ~(dose > 0), "The table", lambda row: f"a stable dose of {dose[row]:g} mg a week. It must be "
+                  "above 0; leave it empty if the patient never had one")
     return dose
 
 

@@ -151,9 +151,7 @@ def with_cohort(model, own):
     """
     X, y = own.take("valid")
     p = model.predict(X)
-    spec = dict(model.spec)
-    if len(own.classes) == 2:
-        spec["threshold"] = evaluate.threshold_for(y, p[:, 1])
+    spec = model.spec | ({"threshold": evaluate.threshold_for(y, p[:, 1])} if len(own.classes) == 2 else {})
     who, row = np.unique(np.column_stack([own.patients[own.parts["valid"]].astype(str), y.astype(str)]), axis=0, return_inverse=True)
     mean = np.stack([np.bincount(row, column) for column in p.T], 1) / np.bincount(row)[:, None]
     return Model(spec, model.arrays | {"cohort_p": mean, "cohort_y": who[:, 1].astype(int)})

@@ -93,9 +93,8 @@ def nobody(spec):
     """Make an input of the shape that a model takes: typical values, a black image, a flat line."""
     if spec["kind"] == "table":
         return pd.DataFrame({e["name"]: [e["quantiles"][10] if e["type"] == "number" else e["values"][0]] for e in spec["plan"]})
-    if spec["kind"] == "images":
-        return np.zeros((1, spec["size"], spec["size"], spec["channels"]), np.uint8)
-    return np.zeros((1, spec["samples"], len(spec["channels"])), np.float32)
+    return (np.zeros((1, spec["size"], spec["size"], spec["channels"]), np.uint8) if spec["kind"] == "images" else
+            np.zeros((1, spec["samples"], len(spec["channels"])), np.float32))
 
 
 def read_new(model, data, patient):
@@ -140,8 +139,7 @@ def rows_of(spec, data, patient):
 def fitting_table(spec, frame, where):
     """Check columns, types, categories, units and ranges; give the columns that the model takes."""
     tables.columns_there(frame, [e["name"] for e in spec["plan"]], where)
-    units = tables.schema_beside(where).get("units", {})
-    for name, unit in units.items():
+    for name, unit in tables.schema_beside(where).get("units", {}).items():
         if spec["units"].get(name, unit) != unit:
             raise MedkitError(f"{where}: '{name}' is in {unit}, but the model was trained on {spec['units'][name]}.")
     return frame[[e["name"] for e in spec["plan"]]].assign(**{e["name"]: fitting_column(frame, e, where) for e in spec["plan"]})
@@ -159,10 +157,11 @@ def fitting_column(frame, entry, where):
             raise MedkitError(f"{where}: '{name}' is {odd.iloc[0]:g}, far outside {low:g} to {high:g}, which the model was "
                               "trained on. Is it in another unit?")
         return values
-    strange = sorted(set(frame[name].dropna().astype(str)) - set(entry["values"]))
+    values = tables.categories(frame[name])
+    strange = sorted(set(values.dropna().astype(str)) - set(entry["values"]))
     if strange:
         raise MedkitError(f"{where}: {unknown(f'category of {name}', strange[0], entry['values'])}")
-    return frame[name]
+    return values
 
 
 def files_of(folder, patient):

@@ -159,6 +159,5 @@ def doubly_robust(y, arm, advice, propensity, predicted):
     `predicted` is (n, 2): the outcome under each arm by a model; `propensity` the chance of arm 1. The
     mean is right when either of the two is (Robins, Rotnitzky & Zhao, 1994).
     """
-    chance = np.where(advice == 1, propensity, 1 - propensity)
     expected = np.take_along_axis(predicted, advice[:, None].astype(int), 1)[:, 0]
-    return expected + (arm == advice) * (y - expected) / chance
+    return expected + (arm == advice) * (y - expected) / np.where(advice == 1, propensity, 1 - propensity)

@@ -71,8 +71,8 @@ def read_dicom(path):
     if kind == "MONOCHROME1":  # a high value is dark: turned round, and the window with it
         ends = float(values.max() + values.min())
         values, view = ends - values, view and (ends - view[0], view[1])
-    unit = "HU" if facts.get("Modality") == "CT" and "RescaleIntercept" in facts else ""  # an enhanced CT hides how to rescale
-    return Picture(values, unit, view, spacing_of(facts, int(dataset.get("NumberOfFrames") or 1)), facts)
+    return Picture(values, "HU" if facts.get("Modality") == "CT" and "RescaleIntercept" in facts else "", view,
+                   spacing_of(facts, int(dataset.get("NumberOfFrames") or 1)), facts)
 
 
 def spacing_of(facts, frames):
@@ -90,10 +90,10 @@ def opened(path):
     return dataset
 
 
-def patient_id(path):
-    """Give a DICOM file's PatientID, "" where it has none: to tell patients apart, never to be shown or kept."""
+def tag(path, name):
+    """Give a DICOM file's PatientID, say, "" where it has none: to tell patients apart, never to be shown or kept."""
     with quiet(f"{Path(path).name} cannot be read as DICOM"):
-        return str(pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["PatientID"]).get("PatientID") or "").strip()
+        return str(pydicom.dcmread(path, stop_before_pixels=True, specific_tags=[name]).get(name) or "").strip()
 
 
 def rescaled(dataset, kind):
@@ -183,7 +183,9 @@ def read_nifti(path):
 
 
 def window(values, centre, width):
-    """Bring values to 8 bits by a window: what lies below is black, above is white (DICOM PS3.3, C.11.2.1.2).
+    """Bring values to 8 bits by a window: what lies below is black, above is white.
+
+    It is LINEAR_EXACT of DICOM PS3.3, C.11.2.1.3.2; LINEAR, the usual one, differs by half a value.
 
     Returns
     -------

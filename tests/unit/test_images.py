@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from medkit import catalog
-from medkit.datasets import images
+from medkit.datasets import images, own
+from medkit.datasets.folder import read_image
 from medkit.errors import MedkitError
 
 
@@ -128,6 +129,24 @@ def test_mixed_sizes_are_padded_not_stretched_and_said(folder):
     assert any("2 sizes" in note for note in data.notes)
     wide = next(x for part in data.X.values() for x in part if x[20, 20, 0] == 255 and x[2, 20, 0] == 0)
     assert wide[20].min() == 255 and wide[35].max() == 0
+
+
+def test_a_photo_is_read_upright_and_so_are_its_sides(folder):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # lies on its side: to be turned by 90 degrees
+    Image.fromarray(np.repeat(np.uint8([[255], [0]]), [10, 70], axis=0).repeat(40, axis=1)).save(folder / "ill" / "turned.png", exif=exif)
+    assert own.size_of(folder / "ill" / "turned.png") == (80, 40)
+    shapes = set()
+    found = read_image(folder / "ill" / "turned.png", 80, shapes)
+    assert shapes == {(80, 40)} and found[40, 75, 0] == 255 and found[40, 5, 0] == 0  # the bright edge goes to the right
+
+
+def test_files_that_are_no_images_are_left_out_and_counted(folder):
+    (folder / "ill" / "._1.png").write_bytes(b"what macOS leaves on foreign disks")
+    assert not any("left out" in note for note in images.load(folder, size=16).notes)
+    (folder / "ill" / "more.webp").write_bytes(b"")
+    data = images.load(folder, size=16)
+    assert "1 files of other kinds were left out." in data.notes and sum(map(len, data.y.values())) == 40
 
 
 def corrupt(folder):

@@ -253,6 +253,15 @@ def test_a_file_that_says_that_text_is_burnt_in_is_not_shared():
         pictures.without_identity(dataset)
 
 
+def test_a_folder_tells_of_films_with_text_burnt_in(tmp_path):
+    dataset = pydicom.dcmread(example("CT_small.dcm"))
+    for k in range(16):
+        dataset.BurnedInAnnotation = "NO" if k else "YES"
+        (tmp_path / "ab"[k % 2]).mkdir(exist_ok=True)
+        dataset.save_as(tmp_path / "ab"[k % 2] / f"{k}.dcm")
+    assert any(note.startswith("1 films say that text is burnt into them") for note in images.load(tmp_path, 16).notes)
+
+
 def test_a_compression_that_cannot_be_opened_is_told_with_a_way_out():
     with pytest.raises(MedkitError, match=r"gdcmconv.*JPEG-LS[^:]*dependencies\.$"):
         pictures.read_dicom(example("MR_small_jpeg_ls_lossless.dcm"))

@@ -100,6 +100,19 @@ def test_a_row_that_does_not_fit_is_refused(saved, tmp_path, change, message):
         store.read_new(model, path, "p3")
 
 
+def test_a_code_is_the_same_with_and_without_gaps_beside_it(tmp_path):
+    ward(tmp_path / "ward.csv")
+    frame = pd.read_csv(tmp_path / "ward.csv")
+    frame["unit"] = np.where(np.arange(len(frame)) % 9, np.arange(len(frame)) % 3, np.nan)  # so 1 stands there as 1.0
+    frame.to_csv(tmp_path / "ward.csv", index=False)
+    (tmp_path / "ward.toml").write_text('[columns]\nunit = "category"\n')
+    one = own.load(tmp_path / "ward.csv")
+    model = models.with_cohort(models.fit(one, "logistic regression"), one)
+    frame.head(5).tail(1).astype({"unit": int}).to_csv(tmp_path / "new.csv", index=False)
+    new, old = (model.predict(store.read_new(model, tmp_path / name, "p4")) for name in ("new.csv", "ward.csv"))
+    assert {e["name"]: e for e in model.spec["plan"]}["unit"]["values"][0] in "012" and np.array_equal(new, old)
+
+
 def test_units_that_differ_are_refused(tmp_path):
     (tmp_path / "ward.toml").write_text('[units]\nlab = "mg/dL"\n')
     one = ward(tmp_path / "ward.csv")

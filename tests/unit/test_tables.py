@@ -38,7 +38,7 @@ def test_a_users_csv(tmp_path):
 
 
 @pytest.mark.parametrize("text, message", [
-    ("a,outcom\n1,0\n", "There is no column 'outcome'. Did you mean 'outcom'"),
+    ("a,outcom\n1,0\n", "There is no column 'outcome'. Did you mean 'outcom'.*Name the outcome in .*t.toml"),
     ("a,outcome\n1,0\n2,\n", "row 2: the column"),
     ("a,outcome\n1,0\n2,0\n", "one value only"), ("a,outcome\n", "one value only .none"),
     ("a,outcome\n1,0\n2,1\n", "at least 5 patients.*of the 2 here none"),
@@ -47,6 +47,14 @@ def test_bad_csv(tmp_path, text, message):
     (tmp_path / "t.csv").write_text(text)
     with pytest.raises(MedkitError, match=message):
         tables.load(tmp_path / "t.csv")
+
+
+def test_a_workbook_is_no_table_and_capitals_do_not_hide_parquet(tmp_path):
+    (tmp_path / "t.xlsx").write_bytes(b"PK\x03\x04\x14\x00\x06\x00")
+    with pytest.raises(MedkitError, match="is no text .*Save the table as CSV"):
+        tables.load(tmp_path / "t.xlsx")
+    pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "t.PARQUET")
+    assert list(tables.read_frame(tmp_path / "t.PARQUET")) == ["a"]
 
 
 def test_missing_file_and_unknown_name():
@@ -82,6 +90,21 @@ def test_rows_of_a_patient_stand_together_in_the_order_of_the_file(tmp_path):
     who, visit = table.patients["train"], table.X["train"]["visit"].to_numpy()
     assert (pd.Series(who).ne(pd.Series(who).shift()).sum() == len(set(who))) and len(who) == 3 * len(set(who))
     assert all((np.diff(visit[who == w]) > 0).all() for w in set(who)) and (table.y["train"] == visit % 2).all()
+
+
+@pytest.mark.parametrize("step, said", [(1, []), (-1, ["Of 20 patients the dates in 'admitted' run backwards"])])
+def test_rows_that_run_back_in_time_are_told(tmp_path, step, said):
+    days = pd.date_range("2020-01-25", periods=60).strftime("%d/%m/%Y")[::step]
+    frame = pd.DataFrame({"who": [f"p{k % 20}" for k in range(60)], "born": "01/02/1950", "admitted": days, "outcome": np.arange(60) % 2})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    table = tables.load(tmp_path / "t.csv", patient="who")
+    left_out = ["Dates are no variables, and were left out: born, admitted"]
+    assert [note.partition(".")[0] for note in table.notes] == left_out + said and list(table.X["train"]) == []
+
+
+def test_numbers_and_texts_can_both_be_outcomes():
+    classes, y = tables.coded(pd.Series([2, "a", 1] * 2, name="outcome", dtype=object), "t.csv")
+    assert classes == [1, 2, "a"] and y.tolist() == [1, 2, 0] * 2
 
 
 def test_a_schema_beside_the_table(ward):
@@ -191,6 +214,7 @@ def test_simulated_patients_for_readmission_and_survival():
 
 @pytest.mark.parametrize("outcomes, told, last", [(["ja", "nein"], "", "ja"), (["survived", "died"], "", "died"),
                                                   (["a", "b", "b"], "", "a"), (["a", "b", "b"], 'positive = "b"', "b"),
+                                                  (["positiv", "positiv", "negativ"], "", "positiv"), (["y", "y", "n"], "", "y"),
                                                   ([1, 2, 1], "", "2"), ([0, 1, 1], "", "1")])
 def test_the_outcome_to_be_found_is_number_1(tmp_path, outcomes, told, last):
     rows = [f"{outcomes[k % len(outcomes)]},{k}" for k in range(60)]
