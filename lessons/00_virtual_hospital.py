@@ -44,7 +44,7 @@ plots.use_style()
 # %% tags=["parameters", "context"]
 dataset: str = "virtual-hospital"  # or real sets beside it, with commas: pneumoniamnist, mitdb, eegmat, challenge-2012
 effort: str = "demo"  # demo | full: four times as many patients in what is measured
-seed: int = 0  # which simulated patients
+seed: int = 0  # 0 to 999999: which simulated patients
 
 # %%
 shown, counted = 24, 1500 if effort == "demo" else 6000

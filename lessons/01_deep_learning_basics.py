@@ -42,7 +42,7 @@ dataset: str = "wisconsin-breast-cancer"  # a table by name, or the path of a CS
 outcome: str = "outcome"  # for a CSV file: the column to predict (two values)
 effort: str = "demo"  # demo | full: more splits and more draws
 hidden: int = 16  # 1 to 4096: nodes in the hidden layer
-seed: int = 0  # which split, which starting weights
+seed: int = 0  # 0 to 999999: which split, which starting weights
 
 # %% [markdown]
 # ## A working result first

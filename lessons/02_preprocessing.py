@@ -59,7 +59,7 @@ dataset: str = "virtual-hospital"  # simulated; or challenge-2012; or a long tab
 effort: str = "demo"  # demo | full: more repeats and more draws
 slips: float = 0.02  # 0 to 1: share of some variables' values that we damage on purpose (simulated stays only)
 noise_features: int = 2000  # 1 to 100000: columns of pure chance in the study of leaks
-seed: int = 0  # which patients, split, draws
+seed: int = 0  # 0 to 999999: which patients, split, draws
 
 # %% [markdown]
 # ## A working result first

@@ -53,7 +53,7 @@ size: int = 28  # 28 to 512: side of the images in pixels; MedMNIST has 28, 64, 
 arch: str = "resnet18"  # pre-trained network: resnet18, resnet34, resnet50, squeezenet1_1, densenet121
 effort: str = "demo"  # demo | full: more labels, draws, epochs and seeds
 sensitivity_wanted: float = 0.95  # 0.01 to 1: the share of the ill that the threshold must find
-seed: int = 0  # starting weights and draws
+seed: int = 0  # 0 to 999999: starting weights and draws
 
 # %% [markdown]
 # ## A working result first

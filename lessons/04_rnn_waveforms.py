@@ -53,7 +53,7 @@ eeg: str = "virtual-hospital"  # EEG: simulated seizures; or eegmat (real, rest 
 effort: str = "demo"  # demo | full: all beats, more networks
 borrow: bool = True  # real ECG of the leads MLII and V1, full effort: models also learn from simulated patients
 run_length: int = 32  # 1 to 1000: how many consecutive beats the network sees together
-seed: int = 0  # starting weights, and simulated patients
+seed: int = 0  # 0 to 999999: starting weights, and simulated patients
 
 # %% [markdown]
 # ## A working result first

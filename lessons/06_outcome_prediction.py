@@ -58,7 +58,7 @@ test_on: str = "cv"  # cv | b | c: challenge-2012, cross-validated on set a, or 
 encounters: str = "hospital-readmission"  # simulated; or diabetes130; or the path of a table with a row per stay
 horizon_hours: int = 48  # 1 to 1000: how many hours of the stay the models may see
 effort: str = "demo"  # demo | full: larger networks, more folds
-seed: int = 0  # split, starting weights
+seed: int = 0  # 0 to 999999: split, starting weights
 
 # %% [markdown]
 # ## A working result first

@@ -57,7 +57,7 @@ dataset: str = "virtual-hospital"  # virtual-hospital | iwpc-warfarin: who gets 
 trial_data: str = "virtual-hospital"  # virtual-hospital | hospital-confounded | gbsg | gbsg2 | deepsurv-simulated: a trial
 effort: str = "demo"  # demo | full: more patients, splits and refits
 abstain_at: float = 0.9  # 0 to 1: advise only where this share of refits agree on the direction
-seed: int = 0  # patients, splits, starting weights
+seed: int = 0  # 0 to 999999: patients, splits, starting weights
 
 # %% [markdown]
 # ## A working result first

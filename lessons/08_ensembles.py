@@ -48,7 +48,7 @@ dataset: str = "virtual-hospital"  # simulated; or a MedMNIST name such as pneum
 size: int = 28  # 28 to 512: side of the images in pixels; MedMNIST has 28, 64, 128, 224
 effort: str = "demo"  # demo | full: wider networks, longer training, all patients
 noise: float = 0.1  # 0 to 1: standard deviation of the noise in the noisy X-ray room, as a share of full brightness
-seed: int = 0  # split, starting weights
+seed: int = 0  # 0 to 999999: split, starting weights
 
 # %% [markdown]
 # ## A working result first

@@ -55,7 +55,7 @@ dataset: str = "virtual-hospital"  # simulated; or a MedMNIST name such as pneum
 boxes: str = ""  # for a folder: a CSV (file, xmin, ymin, xmax, ymax) or a folder of Pascal VOC files
 effort: str = "demo"  # demo | full: more films and epochs
 tolerance: int = 1  # 0 to 28: pixels by which a peak may miss the lesion and still count
-seed: int = 0  # patients and starting weights
+seed: int = 0  # 0 to 999999: patients and starting weights
 
 # %% [markdown]
 # ## A working result first

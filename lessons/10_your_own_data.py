@@ -45,7 +45,7 @@ pd.set_option("display.max_colwidth", None)  # findings are read to their end
 dataset: str = "virtual-hospital"  # simulated; or the path of a table (CSV, Parquet), or of a folder of images or recordings
 effort: str = "demo"  # demo | full: the networks train longer, and intervals take more resamples
 save_to: str = ""  # folder that gets the chosen model; empty: a temporary one
-seed: int = 0  # simulated patients, split, starting weights
+seed: int = 0  # 0 to 999999: simulated patients, split, starting weights
 
 # %% [markdown] tags=["simulated"]
 # ## A working result first

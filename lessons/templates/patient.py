@@ -33,7 +33,7 @@ plots.use_style()
 model: str = ""  # folder of a saved model; empty: one of simulated patients, made now
 data: str = ""  # the table, or the folder of images or recordings, that holds the patient
 patient: str = ""  # the patient, as the data name it; or the name of a file in the folder
-seed: int = 0  # which simulated patients
+seed: int = 0  # 0 to 999999: which simulated patients
 
 # %%
 lacking = [name for name, value in (("model", model), ("data", data), ("patient", patient)) if not value]

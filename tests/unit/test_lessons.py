@@ -10,6 +10,7 @@ import pytest
 
 from medkit import build, lessons
 from medkit.errors import MedkitError
+from medkit.report import parameters
 
 ROOT = Path(__file__).parents[2]
 SOURCES = lessons.sources()
@@ -191,3 +192,9 @@ def test_lesson_3_starts_from_shipped_weights_and_sees_every_label():
                          ids=lambda p: str(p.relative_to(ROOT)))
 def test_start_page_and_glossary_are_built_from_their_sources(path):
     assert build.current(path, lessons.page(path.stem)), f"{path} differs from {path.stem}.md: run make build"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.stem)
+def test_a_seed_below_zero_is_refused_before_anything_runs(path):
+    with pytest.raises(MedkitError, match="seed.*from 0 to"):
+        parameters.check({"seed": "-1"}, parameters.read(lessons.compose(path)), path.stem)
