@@ -93,7 +93,6 @@ def solution(name):
                 if "BEGIN SOLUTION" in c.source and f"exercise_{number}(" in c.source)
 
 
-@cache
 def glossary():
     """Give the words of the glossary: {word: all its names and forms}."""
     text = (folder() / "glossary.md").read_text(encoding="utf-8")

@@ -317,3 +317,8 @@ def test_a_finished_notebook_that_somebody_damaged_is_run_again(desk):
     (desk / "report.html").write_text("")
     (desk / "report.ipynb").write_text(json.dumps({"metadata": {"medkit": {"task": {"key": "k", "status": "done"}}}}))
     assert not ledger.restore(task, desk, "k") and task.status == "not started"
+
+
+def test_a_space_behind_a_comma_is_no_part_of_a_name_or_a_value(desk):
+    (desk / "t.csv").write_text('how, seed\nwell, 1\n')
+    assert plan.table("t.csv") == [("t.csv, row 2", {"how": "well", "seed": "1"})]
