@@ -128,8 +128,9 @@ else:
 # %% [markdown]
 # ## Twenty-four hearts
 #
-# Ten seconds of lead II each. A dot marks a beat that does not start in the sinus node: S from the atria, V from a
-# ventricle, F where both meet. The classes are those of the AAMI (the association that sets this standard).
+# Ten seconds of lead II each. A dot marks a beat that does not start in the sinus node alone: S from the atria, V from
+# a ventricle, F where a V and a normal beat meet. The classes are those of the AAMI (the association that sets this
+# standard).
 
 # %%
 SYMBOLS = {"S": plots.ORANGE, "V": plots.VERMILION, "F": plots.PURPLE}

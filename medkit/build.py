@@ -36,8 +36,6 @@ def build(root, *, execute=True, force=False):
         if execute and (force or not current(target, lessons.compose(path), "code")):
             print(f"running {path.stem} ...", flush=True)
             write_notebook(target, run(path))
-    for path in lessons.sources():
-        target = root / f"{path.stem}.ipynb"
         if target.exists() and not current(target, lessons.compose(path)):
             write_notebook(target, with_outputs(lessons.compose(path), read(target)))
     for path in lessons.sources():  # headers and links may quote what was just measured

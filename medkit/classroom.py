@@ -9,7 +9,7 @@ from pathlib import Path
 from . import catalog, fetch, handouts, lessons, progress
 from .build import write_notebook
 from .errors import MedkitError
-from .files import make_folder, written_whole
+from .files import make_folder, write_text, written_whole
 
 FORMS = {"2 hours": [120], "half a day": [240], "2 days": [420, 420]}  # minutes of each day
 WELCOME, EXERCISE, BREAK, UNTIL_BREAK, LUNCH = 10, 5, 15, 90, 60  # minutes that we set; the lessons' own are measured
@@ -42,7 +42,8 @@ def write(out, words=(), data=()):
     students, teacher = make_folder(Path(out) / "students"), make_folder(Path(out) / "teacher")
     notebooks(paths, "exercises", students / "notebooks")
     notebooks(paths, "solutions", teacher / "solutions")
-    progress.begin(students / "notebooks")
+    write_text(students / "notebooks" / progress.FILE, "{}\n")  # what a teacher tried there is not handed out
+    shutil.rmtree(students / "notebooks" / ".ipynb_checkpoints", ignore_errors=True)
     with written_whole(students / "notebooks.zip") as aside:
         shutil.make_archive(aside.with_suffix(""), "zip", students, "notebooks")
     for path in paths:
@@ -171,8 +172,7 @@ def collect(folder, names=False):
     """
     import pandas as pd
 
-    inside = Path(folder).iterdir() if Path(folder).is_dir() else []
-    found = [p for p in inside if p.is_dir() and not p.name.startswith(".")]
+    found = [p for p in Path(folder).glob("[!.]*") if p.is_dir()]
     if not found:
         raise MedkitError(f"{folder} holds no students' folders: put each student's folder into it, under any name.")
     found.sort(key=(lambda p: p.name) if names else (lambda p: hashlib.sha256(p.name.encode()).digest()))
@@ -184,43 +184,35 @@ def collect(folder, names=False):
     return table
 
 
+def files_in(folder):
+    """Give what of a student's folder tells of exercises: notebooks, and `progress.json`."""
+    return sorted(p for p in folder.rglob("*") if (p.name == progress.FILE or p.suffix == ".ipynb")
+                  and ".ipynb_checkpoints" not in p.parts)
+
+
 def unread(folder):
     """Say what of a student's folder could not be read, so that it counts as not tried; "" if nothing."""
-    files = [p for p in folder.rglob("*") if p.name == progress.FILE or p.suffix == ".ipynb"]
-    kinds = {progress.FILE if p.name == progress.FILE else "a notebook" for p in files
-             if ".ipynb_checkpoints" not in p.parts and not is_json(p)}
+    files = files_in(folder)
+    kinds = {progress.FILE if p.name == progress.FILE else "a notebook" for p in files if told_by(p) is None}
     return f"{' and '.join(sorted(kinds))} cannot be read" if kinds else "" if files else "the folder holds no notebook"
-
-
-def is_json(path):
-    """Tell whether a file holds a JSON object, as a notebook does."""
-    try:
-        return isinstance(json.loads(path.read_text(encoding="utf-8")), dict)
-    except (OSError, ValueError):
-        return False
 
 
 def states_in(folder):
     """Give the state of each exercise in one student's folder, the better of notebooks and `progress.json`."""
-    told = [item for path in sorted(folder.rglob(progress.FILE)) for item in progress.read(path.parent).items()]
-    for path in sorted(folder.rglob("*.ipynb")):
-        told += [] if ".ipynb_checkpoints" in path.parts else SAID.findall(printed(path))
+    told = [item for path in files_in(folder) for item in told_by(path) or []]
     return dict(sorted(told, key=lambda item: item[1] == "right"))
 
 
-def printed(path):
-    """Give what the cells of a saved notebook printed; "" for a file that is no notebook."""
+def told_by(path):
+    """Give what a file tells of exercises, [(name, state)]; None for one that is neither notebook nor progress."""
     try:
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        return "\n".join("".join(o.get("text", [])) for c in cells for o in c.get("outputs", []))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return ""
-
-
-def save(table, path):
-    """Write the table as CSV, whole."""
-    with written_whole(path) as aside:
-        table.to_csv(aside)
+        held = json.loads(path.read_text(encoding="utf-8"))
+        if path.name == progress.FILE:
+            return [item for item in held.items() if item[1] in ("right", "not yet")]
+        printed = ("".join(o.get("text", [])) for c in held["cells"] for o in c.get("outputs", []))
+        return SAID.findall("\n".join(printed))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
 
 
 def summary(table):

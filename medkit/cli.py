@@ -10,6 +10,7 @@ import typer
 
 from . import __version__, catalog, lessons
 from .errors import MedkitError, brief
+from .files import write_text
 
 # jsonschema tries this import for grammars that no notebook needs; without it each start is 1.3 s shorter.
 sys.modules.setdefault("rfc3987_syntax", None)
@@ -65,7 +66,7 @@ def show(thing):
     """Print to the terminal, in colour where it has any."""
     from rich.console import Console
 
-    Console(soft_wrap=False).print(thing)
+    Console(soft_wrap=False, markup=False, emoji=False).print(thing)  # [x] and :x: in a name are names
 
 
 @app.command("list")
@@ -155,7 +156,7 @@ def tell(tasks, out):
     few = len(tasks) <= 20
     for task in tasks if few else [t for t in tasks if t.status == "failed"][:10]:
         time = f" in {task.seconds:.0f} s" if task.seconds is not None else ""
-        print(f"{task.lesson if few else task.stem}: {task.status}{time}" + (f" - {task.error}" if task.error else ""))
+        print(f"{task.stem}: {task.status}{time}" + (f" - {task.error}" if task.error else ""))
     if not few:
         print(", ".join(f"{sum(t.status == s for t in tasks)} {s}" for s in ("done", "failed", "not started")))
     print(f"\nOpen {Path(out).resolve() / 'index.html'}")
@@ -214,7 +215,7 @@ def collect(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Holds a 
     for note in found.attrs["notes"]:
         print(f"Warning: {note} It counts as not tried." + " Who it is: --names." * (not names), file=sys.stderr)
     if out:
-        classroom.save(found, out)
+        write_text(out, found.to_csv())
 
 
 @data.command("mirror")

@@ -4,8 +4,10 @@ import os
 import shutil
 import socket
 import sys
-from importlib import metadata
+from importlib import import_module, metadata
 from urllib.parse import urlsplit
+
+from .errors import reason
 
 GB = 2**30
 
@@ -22,19 +24,21 @@ def python():
 
 
 def packages():
-    """Check that the packages that the lessons need are there."""
-    from importlib.util import find_spec
-
-    for name, module in {"torch": "torch", "fastai": "fastai", "scikit-learn": "sklearn", "papermill": "papermill",
-                         "jupyterlab": "jupyterlab"}.items():
-        here = find_spec(module) is not None
-        yield name, *((metadata.version(name), "") if here else ("missing", "Run: pip install -e . -c constraints.txt"))
+    """Check that the packages that the lessons need are there, and can be imported."""
+    for name in ("torch", "fastai", "scikit-learn", "papermill", "jupyterlab"):
+        try:
+            import_module({"scikit-learn": "sklearn"}.get(name, name))
+            yield name, metadata.version(name), ""
+        except Exception as error:  # a broken one fails in ways that nobody foresees
+            yield name, f"missing or broken: {reason(error)}", "Run: pip install -e . -c constraints.txt"
 
 
 def device():
     """Check where training will run."""
-    from .training import best_device
-
+    try:
+        from .training import best_device
+    except Exception:
+        return "Device", "unknown", "Mend the packages above first."
     chosen = best_device().type
     return "Device", chosen, "" if chosen != "cpu" else "None needed: every lesson's default is made for a CPU."
 
@@ -48,32 +52,40 @@ def memory():
     return "Memory", f"{total:.1f} GB", "" if total >= 4 else "Close other programs: 4 GB are wanted."
 
 
-def disk():
-    """Check the free space where data are kept."""
+def nearest():
+    """Give the data folder, or as long as it is not made the nearest folder above it."""
     from . import fetch
 
-    folder = next(f for f in (fetch.root().absolute(), *fetch.root().absolute().parents) if f.exists())
-    free = shutil.disk_usage(folder).free / GB
+    return next(f for f in (fetch.root().absolute(), *fetch.root().absolute().parents) if f.exists())
+
+
+def disk():
+    """Check the free space where data are kept."""
+    free = shutil.disk_usage(nearest()).free / GB
     return "Free disk", f"{free:.0f} GB", "" if free >= 2 else "Free some space: data sets take up to 2 GB."
 
 
 def cache():
-    """Check the folder that holds the data sets."""
+    """Check the folder that holds the data sets, or will hold them."""
     from . import fetch
 
-    folder = fetch.root()
-    state = "there" if folder.is_dir() else "made at the first download"
-    return "Data folder", f"{folder} ({state})", "" if state != "there" or os.access(folder, os.W_OK) else (
-        "Read only: set MEDKIT_DATA to another folder before you download.")
+    state = "there" if fetch.root().is_dir() else "made at the first download"
+    good = nearest().is_dir() and os.access(nearest(), os.W_OK)
+    return "Data folder", f"{fetch.root()} ({state})", "" if good else (
+        "Cannot be written: set MEDKIT_DATA to another folder before you download.")
 
 
 def network():
     """Check whether the mirror, or the source of the MedMNIST sets, answers."""
     from .catalog import card
 
-    url = urlsplit(os.environ.get("MEDKIT_MIRROR") or card("pneumoniamnist").base_url)
+    address = os.environ.get("MEDKIT_MIRROR") or card("pneumoniamnist").base_url
     try:
-        socket.create_connection((url.hostname, url.port or (443 if url.scheme == "https" else 80)), timeout=3).close()
+        url = urlsplit(address)
+        port = url.port or {"http": 80, "https": 443}[url.hostname and url.scheme]
+        socket.create_connection((url.hostname, port), timeout=3).close()
     except OSError:
         return "Network", f"no answer from {url.hostname}", "Lessons that use built-in data need none."
+    except (ValueError, KeyError):
+        return "Network", f"'{address}' is no address", "Set MEDKIT_MIRROR to one such as http://192.168.1.5:8000/data."
     return "Network", f"{url.hostname} answers", ""

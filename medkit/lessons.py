@@ -18,7 +18,7 @@ import re
 from functools import cache
 from pathlib import Path
 
-from .errors import MedkitError, unknown
+from .errors import MedkitError, explained, unknown
 
 KINDS = ("lesson", "exercises", "solutions", "report")
 SOLUTION = re.compile(r"(?ms)^(?P<indent>[ \t]*)### BEGIN SOLUTION\n(?P<body>.*?)^[ \t]*### END SOLUTION(?:\n|\Z)")
@@ -52,7 +52,7 @@ def find(word):
             return path
     if word in (known := {p.stem: p for p in templates()}):
         return known[word]
-    raise unknown("lesson", word, [p.stem for p in [*sources(), *templates()]])
+    raise unknown("lesson or file", word, [p.stem for p in [*sources(), *templates()]])
 
 
 @cache
@@ -60,7 +60,8 @@ def read(path):
     """Read a source as a notebook, with the facts of its head in `metadata.medkit`."""
     import jupytext
 
-    return jupytext.read(path, fmt="ipynb" if path.suffix == ".ipynb" else "py:percent")
+    with explained(f"{path} cannot be read as a notebook"):
+        return jupytext.read(path, fmt="ipynb" if path.suffix == ".ipynb" else "py:percent")
 
 
 def facts(path):
@@ -94,12 +95,7 @@ def solution(name):
 
 def glossary():
     """Give the words of the glossary: {word: all its names and forms}."""
-    return entries((folder() / "glossary.md").read_text(encoding="utf-8"))
-
-
-@cache
-def entries(text):
-    """Read the words of a glossary's text, with their names and forms."""
+    text = (folder() / "glossary.md").read_text(encoding="utf-8")
     found = re.findall(r"(?m)^## (.+)\n(?:\*also: (.+?)\.\*)?", text)
     return {word: [word, *filter(None, also.split(", "))] for word, also in found}
 
@@ -153,11 +149,10 @@ def compose(path, kind="lesson", paths=None):
     if kind not in KINDS:
         raise unknown("kind of notebook", kind, KINDS)
     unwanted = {"wrong"} | ({"exercise"} if kind == "report" else set())
-    cells = [c for c in read(path).cells if not unwanted & set(c.metadata.get("tags", []))]
-    cells = [plain_cell(c, kind) for c in cells]
+    cells = [plain_cell(c, kind) for c in read(path).cells if not unwanted & set(c.metadata.get("tags", []))]
     ends = [] if kind == "report" else [nbformat.v4.new_markdown_cell(neighbours(path, paths or sources()))]
-    stamp = nbformat.v4.new_code_cell("from medkit.report import provenance\n\nprovenance(seed)")
-    stamp.metadata["tags"] = ["provenance"]
+    stamp = nbformat.v4.new_code_cell("from medkit.report import provenance\n\nprovenance(seed)",
+                                      metadata={"tags": ["provenance"]})
     made = [nbformat.v4.new_markdown_cell(header(path, kind)), *cells, stamp, *ends]
     return nbformat.v4.new_notebook(cells=with_ids(made, path.stem), metadata={**KERNEL, "medkit": {
         "lesson": path.stem, "title": facts(path)["title"]}})

@@ -23,7 +23,7 @@ def read(folder="."):
     """Give the state of each exercise that was tried, {"1.2": "right" or "not yet"}; {} where none can be read."""
     try:
         known = json.loads((Path(folder) / FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return {str(k): v for k, v in known.items() if v in ("right", "not yet")} if isinstance(known, dict) else {}
 

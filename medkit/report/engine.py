@@ -57,13 +57,13 @@ class Limited:
         """Execute the notebook; raises `LimitError` where a limit was met."""
         self.warm, self.memory_limit = warm and self.kernel_name == "python3", memory_limit
         self.excess, self.over, self.shown = None, threading.Event(), {}
-        end = monotonic() + (time_limit or 0)
+        end = cache(lambda: monotonic() + time_limit)  # from the first cell on: a first kernel waits for the libraries
         if time_limit:
-            self.timeout_func = lambda cell: max(0.1, end - monotonic())
+            self.timeout_func = lambda cell: max(0.1, end() - monotonic())
         try:
             return self.execute(stdout=DEVNULL, stderr=DEVNULL)  # what a kernel prints reaches its notebook
         except (CellTimeoutError, DeadKernelError):
-            if time_limit and monotonic() >= end:
+            if time_limit and monotonic() >= end():
                 self.excess = f"stopped at the time limit of {time_limit:g} s"
             if self.excess:
                 raise LimitError(self.excess) from None

@@ -13,8 +13,7 @@ COLUMNS = 12  # of figures; the others stand in the reports and in results.json
 
 def page(tasks):
     """Give the HTML of the index page for a list of tasks."""
-    counts = [(s, sum(t.status == s for t in tasks)) for s in ("done", "failed", "not started")]
-    summary = ", ".join(f"{n} {s}" for s, n in counts if n) + "."
+    summary = ", ".join(f"{n} {s}" for s in ("done", "failed", "not started") if (n := sum(t.status == s for t in tasks))) + "."
     return few(tasks, summary) if len(tasks) <= FEW else many(tasks, summary)
 
 

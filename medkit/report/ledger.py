@@ -68,11 +68,10 @@ def restore(task, out, digest):
         facts = json.loads(text)["metadata"]["medkit"]["task"]
         if facts["key"] != digest or facts["status"] != "done" or not (Path(out) / f"{task.stem}.html").exists():
             return False
-    except (OSError, ValueError, KeyError, TypeError):
+        vars(task).update({name: facts[name] for name in ("status", "seconds", "error", "figures", "warnings")})
+        return True
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
-    for name in ("status", "seconds", "error", "figures", "warnings"):
-        setattr(task, name, facts[name])
-    return True
 
 
 @contextmanager

@@ -1,13 +1,14 @@
 """The parameters of a lesson: read from its one cell, checked before anything runs."""
 
 import ast
+import math
 import re
 from dataclasses import dataclass
 
 from ..errors import MedkitError, unknown
 
 RANGE = re.compile(r"(-?\d+(?:\.\d+)?) to (-?\d+(?:\.\d+)?): ")
-TRUE, FALSE = {"true", "yes", "1"}, {"false", "no", "0"}
+BOOL = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
 @dataclass(frozen=True)
@@ -74,20 +75,17 @@ def cast(value, parameter, lesson):
     """Bring one value to its parameter's type."""
     try:
         result = CASTS[parameter.kind](value)
+        if parameter.kind == "float" and not math.isfinite(result):  # JSON holds no such number
+            raise ValueError(value)
         if parameter.bounds and not parameter.bounds[0] <= result <= parameter.bounds[1]:
             raise ValueError(value)
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, OverflowError):
         within = f" from {parameter.bounds[0]:g} to {parameter.bounds[1]:g}" if parameter.bounds else ""
         raise MedkitError(f"Lesson {lesson}: the parameter '{parameter.name}' takes {NAMES[parameter.kind]}{within}, "
                           f"not '{value}'. Default: {parameter.default!r}.") from None
     if parameter.choices and result not in parameter.choices:
         raise MedkitError(f"Lesson {lesson}: {unknown(f'value of {parameter.name}', value, parameter.choices)}")
     return result
-
-
-def to_bool(value):
-    """Read yes or no."""
-    return {**dict.fromkeys(TRUE, True), **dict.fromkeys(FALSE, False)}[str(value).lower()]
 
 
 def to_int(value):
@@ -103,5 +101,5 @@ def to_text(value):
     return str(value)
 
 
-CASTS = {"str": to_text, "int": to_int, "float": float, "bool": to_bool}
+CASTS = {"str": to_text, "int": to_int, "float": float, "bool": lambda value: BOOL[str(value).lower()]}
 NAMES = {"str": "text", "int": "a whole number", "float": "a number", "bool": "yes or no"}

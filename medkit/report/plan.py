@@ -129,7 +129,7 @@ def table(path):
     if not lines:
         raise MedkitError(f"{path} is empty, so it is not a table: its first line names the parameters.")
     try:
-        header, *body = csv.reader(lines, strict=True, delimiter=tables.separator(lines[0]))
+        header, *body = csv.reader(lines, strict=True, skipinitialspace=True, delimiter=tables.separator(lines[0]))
     except (csv.Error, ValueError) as error:
         raise MedkitError(f"{path} is not a table in CSV form: {error}.") from None
     repeated = {name for name in header if header.count(name) > 1}

@@ -2,6 +2,7 @@
 
 import math
 import re
+import sys
 from contextlib import suppress
 
 FIGURE = "application/vnd.medkit.figure+json"
@@ -91,8 +92,6 @@ def versions():
 
 def device():
     """Name the device that training chose, if torch was used at all."""
-    import sys
-
     if "torch" not in sys.modules:
         return "cpu"
     from ..training import best_device
@@ -104,7 +103,6 @@ def peak_memory():
     """Give this process's peak memory in MB, or None where the system does not tell (Windows)."""
     try:
         import resource
-        import sys
     except ImportError:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -98,8 +98,7 @@ class Board:
 
     def note(self, task, facts):
         """Note how a task ended."""
-        for name, value in facts.items():
-            setattr(task, name, value)
+        vars(task).update(facts)
         if time.monotonic() - self.written > 20 * self.cost:
             self.write()
 

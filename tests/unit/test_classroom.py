@@ -154,3 +154,34 @@ def test_a_teachers_mistakes_get_one_message(tmp_path):
         classroom.write(tmp_path / "out", ["one"])
     with pytest.raises(MedkitError, match="There is no data set"):
         classroom.write(tmp_path / "out", ["1"], ["mitbd"])
+
+
+def test_what_a_teacher_tried_is_not_handed_out(tmp_path):
+    mine = tmp_path / "students" / "notebooks"
+    classroom.write(tmp_path, ["1"])
+    (mine / progress.FILE).write_text('{"1.1": "right"}')
+    (mine / ".ipynb_checkpoints").mkdir()
+    (mine / ".ipynb_checkpoints" / "01_deep_learning_basics-checkpoint.ipynb").write_text("the teacher's answer")
+    classroom.write(tmp_path, ["1"])
+    shutil.unpack_archive(tmp_path / "students" / "notebooks.zip", tmp_path / "unpacked")
+    handed = tmp_path / "unpacked" / "notebooks"
+    assert progress.read(handed) == {} and not list(handed.rglob(".ipynb_checkpoints"))
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a": 1}', '{"cells": [{"outputs": [{"text": 5}]}]}', "\ufeff{}"])
+@pytest.mark.parametrize("name", ["01.ipynb", progress.FILE])
+def test_a_damaged_hand_in_is_told_and_does_not_stop_the_others(text, name, tmp_path):
+    saved(tmp_path / "Ada", "Exercise 1.1: right. Well done!")
+    (tmp_path / "Bao").mkdir()
+    (tmp_path / "Bao" / name).write_text(text, encoding="utf-8")
+    table = classroom.collect(tmp_path, names=True)
+    assert table.loc["Ada", "1.1"] == "right" and (table.loc["Bao"] == "").all()
+    if name != progress.FILE or not text.startswith("{"):
+        assert [note.partition(":")[0] for note in table.attrs["notes"]] == ["Student Bao"]
+
+
+def test_names_with_brackets_and_colons_are_shown_as_they_are(tmp_path):
+    for name in ("[Ada]", "Bao [", ":smile:"):
+        saved(tmp_path / name, "Exercise 1.1: right. Well done!")
+    done = subprocess.run([sys.executable, "-m", "medkit", "collect", str(tmp_path), "--names"], capture_output=True, text=True)
+    assert done.returncode == 0 and all(name in done.stdout for name in ("[Ada]", "Bao [", ":smile:"))

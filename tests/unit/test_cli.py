@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from medkit import doctor
+
 
 def medkit(*words, **env):
     return subprocess.run([sys.executable, "-m", "medkit", *words], capture_output=True, text=True,
@@ -62,3 +64,25 @@ def test_lists_and_cards(tmp_path):
 def test_doctor_says_how_it_is():
     shown = medkit("doctor").stdout
     assert "Memory" in shown and "Device" in shown and "Network" in shown
+
+
+def test_doctor_tells_of_a_broken_package_and_goes_on(tmp_path):
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "__init__.py").write_text("raise ImportError('no libcudart')")
+    done = medkit("doctor", PYTHONPATH=os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])]))
+    assert done.returncode == 0 and "broken" in done.stdout and "Network" in done.stdout
+
+
+@pytest.mark.parametrize("address", ["192.168.1.5:8000/data", "http://here:x", "http://[::1", "/mnt/data", "http:///data"])
+def test_doctor_knows_what_is_no_address_of_a_mirror(address, monkeypatch):
+    monkeypatch.setenv("MEDKIT_MIRROR", address)
+    assert doctor.network()[1:] == (f"'{address}' is no address",
+                                    "Set MEDKIT_MIRROR to one such as http://192.168.1.5:8000/data.")
+
+
+def test_doctor_sees_that_a_file_is_no_data_folder(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("MEDKIT_DATA", str(tmp_path / "file"))
+    assert "another folder" in doctor.cache()[2]
+    monkeypatch.setenv("MEDKIT_DATA", str(tmp_path / "later"))
+    assert doctor.cache()[2] == ""

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from medkit.errors import MedkitError
-from medkit.report import index, ledger, plan
+from medkit.report import execute, index, ledger, parameters, plan
 from medkit.report.run import run
 
 # What the notebook does to itself, once: a file in $MARKS says that it did it before.
@@ -284,3 +284,41 @@ def test_a_file_named_by_a_path_that_is_not_there(desk):
     with pytest.raises(MedkitError, match="Cannot read nothing.csv: No such file"):
         plan.table("nothing.csv")
     assert ledger.fingerprint("nothing") == "" and ledger.fingerprint("x\0") == "" and not Path("nothing").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="forked kernels")
+def test_a_time_limit_does_not_count_the_wait_for_the_libraries(desk, monkeypatch):
+    from medkit.report import warm
+
+    start = warm.fork
+    monkeypatch.setattr(warm, "fork", lambda *args: time.sleep(4) or start(*args))
+    monkeypatch.setattr(warm, "ways", lambda: [warm.fork])
+    task = plan.plan(["report.ipynb"], {})[0]
+    facts = execute.run(execute.order(task, desk, time_limit=3, warm=True))
+    assert (facts["status"], facts["error"]) == ("done", None)
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), "nan", "-inf"])
+@pytest.mark.parametrize("name", ["seed", "rate"])
+def test_numbers_that_json_cannot_hold_are_refused(value, name):
+    known = {"seed": parameters.Parameter("seed", "int", 0, (), ""), "rate": parameters.Parameter("rate", "float", 0.5, (), "")}
+    with pytest.raises(MedkitError, match="takes a"):
+        parameters.check({name: value}, known, "t")
+
+
+def test_a_damaged_notebook_gets_one_message(desk):
+    (desk / "bad.ipynb").write_text("{")
+    with pytest.raises(MedkitError, match="bad.ipynb cannot be read as a notebook"):
+        plan.plan(["bad.ipynb"], {})
+
+
+def test_a_finished_notebook_that_somebody_damaged_is_run_again(desk):
+    task = plan.plan(["report.ipynb"], {})[0]
+    (desk / "report.html").write_text("")
+    (desk / "report.ipynb").write_text(json.dumps({"metadata": {"medkit": {"task": {"key": "k", "status": "done"}}}}))
+    assert not ledger.restore(task, desk, "k") and task.status == "not started"
+
+
+def test_a_space_behind_a_comma_is_no_part_of_a_name_or_a_value(desk):
+    (desk / "t.csv").write_text('how, seed\nwell, 1\n')
+    assert plan.table("t.csv") == [("t.csv, row 2", {"how": "well", "seed": "1"})]
