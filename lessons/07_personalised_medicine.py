@@ -250,7 +250,7 @@ plots.estimates({name: over_splits(v[:, 0]) for name, v in scores.items()}, "mea
 #
 # *Paired* means: on the same test patients, formula less model. Above zero, the model is better. (Splits share
 # patients, so they are no independent repeats: each interval over $n$ splits is made
-# $\sqrt{1 + n \cdot n_{test} / n_{train}}$ times as wide, as Nadeau & Bengio, 2003, advise.)
+# $\sqrt{1 + n \cdot n_\mathrm{test} / n_\mathrm{train}}$ times as wide, as Nadeau & Bengio, 2003, advise.)
 
 # %%
 gain = over_splits(scores["published formula"][:, 0] - scores["chosen"][:, 0])
