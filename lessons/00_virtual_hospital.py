@@ -415,8 +415,8 @@ say(f"The same model, the same children, better films: the AUROC falls by **{cos
      "That it had learned how films are taken cannot be shown here."))
 
 # %% [markdown]
-# Expect shortcuts in models of real films as well: there, too, the ill are
-# photographed in another way. Did it hold on real films?
+# Expect shortcuts in models of real films as well: there, too, the ill are photographed in another way. Did it hold on
+# real films?
 
 # %%
 asked = [row["validation"] for row in found if "validation" in row]
