@@ -244,7 +244,7 @@ def decoded(path):
     body = path.read_bytes()
     if body[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return body.decode("utf-16")
-    if b"\0" in body[:4096]:
+    if body.startswith((b"PK\x03\x04", b"\x1f\x8b", b"\xd0\xcf")):  # .xlsx or zip, gzip, old .xls
         raise MedkitError(f"{path} is no text (a workbook, or packed?). Save the table as CSV in UTF-8, or as .parquet.")
     try:
         return body.decode("utf-8-sig")
