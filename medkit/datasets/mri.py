@@ -37,7 +37,7 @@ def hippocampi(size):
     """
     packed = scans()
     digest = hashlib.sha256(b"".join(packed[name] for name in sorted(packed))).hexdigest()
-    fetch.used.setdefault(f"{NAME}/imagesTr and labelsTr", f"sha256:{digest}")
+    fetch.used[f"{NAME}/imagesTr and labelsTr"] = f"sha256:{digest}"
     made = cached(NAME, [VERSION, digest], lambda: read(packed))
     images = np.stack([resized(thirds(box), size) for box in made["boxes"]])
     return images, made["volumes"], np.array([f"brain {(n + 1) // 2}" for n in made["numbers"]]), made["sides"]
