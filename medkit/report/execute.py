@@ -11,8 +11,6 @@ from . import ledger, render
 from .plan import Task, notebook
 from .record import drop_progress, figures
 
-FACTS = ("status", "seconds", "error", "figures", "warnings")
-
 
 def order(task, out, **options):
     """Write down a task so that another process, here or elsewhere, can run it: plain JSON."""
@@ -34,7 +32,7 @@ def run(ordered):
         task.status, task.error = "failed", str(error)
     except Exception as error:  # whatever else it was, the other tasks go on
         task.status, task.error = "failed", f"{type(error).__name__}: {brief(error)}"
-    return {name: getattr(task, name) for name in FACTS}
+    return task.facts()
 
 
 def finish(task, aside, ordered, start):
@@ -44,7 +42,7 @@ def finish(task, aside, ordered, start):
     made = drop_progress(nbformat.read(str(aside), as_version=4))
     task.seconds = round(time.perf_counter() - start, 1)
     task.status = "failed" if task.error else "done"
-    task.figures, task.warnings = figures(made), stderr_lines(made)
+    task.figures = figures(made)
     ledger.stamp(task, made, ordered["key"])
     nbformat.write(made, str(aside))
     render.page(made, Path(ordered["out"]) / f"{task.stem}.html", task)
@@ -64,17 +62,15 @@ def rescue(ordered, pid, reason, keep=True):
         pass  # too little was written to show it
     for left in out.glob(f".{pid}.part.*"):
         left.unlink(missing_ok=True)
-    return {name: getattr(task, name) for name in FACTS} | {"seconds": None}
+    return task.facts() | {"seconds": None}
 
 
 def execute(made, task, path, options):
     """Run a notebook through papermill, saving to `path` as it goes; give the error's text, or None."""
     import papermill
-    from papermill.engines import papermill_engines
 
-    from .engine import LimitError, WarmEngine
+    from .engine import LimitError
 
-    papermill_engines.register("warm", WarmEngine)  # the entry point does it too, where medkit is installed
     limits = {name: options.get(name) for name in ("time_limit", "memory_limit", "warm")}
     escaped = str(path).replace("{", "{{").replace("}", "}}")  # papermill fills in parameters
     try:
@@ -97,13 +93,5 @@ def notebook_at(path):
 
 
 def reached(made):
-    """Count the code cells up to the last that papermill started."""
-    started = [bool(c["metadata"].get("papermill", {}).get("start_time")) for c in made["cells"]]
-    last = len(started) - started[::-1].index(True) if True in started else 0
-    return sum(c["cell_type"] == "code" for c in made["cells"][:last])
-
-
-def stderr_lines(notebook):
-    """Count the lines that cells wrote to standard error."""
-    streams = [o.text for c in notebook.cells for o in c.get("outputs", []) if o.get("name") == "stderr"]
-    return sum(1 for text in streams for line in text.splitlines() if line.strip())
+    """Count the code cells that papermill started."""
+    return sum(bool(c["metadata"].get("papermill", {}).get("start_time")) for c in made["cells"] if c["cell_type"] == "code")

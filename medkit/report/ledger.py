@@ -16,7 +16,7 @@ import medkit
 
 from .. import fetch
 from ..errors import MedkitError
-from .plan import notebook
+from .plan import FACTS, notebook
 
 MOST = 200_000  # entries of a folder that are looked at
 
@@ -57,8 +57,7 @@ def fingerprint(name):
 
 def stamp(task, made, digest):
     """Write into a finished notebook what it was made from, and what came of it."""
-    facts = {k: getattr(task, k) for k in ("status", "seconds", "error", "figures", "warnings")}
-    made.metadata.setdefault("medkit", {})["task"] = {**facts, "key": digest}
+    made.metadata.setdefault("medkit", {})["task"] = {**task.facts(), "key": digest}
 
 
 def restore(task, out, digest):
@@ -68,7 +67,7 @@ def restore(task, out, digest):
         facts = json.loads(text)["metadata"]["medkit"]["task"]
         if facts["key"] != digest or facts["status"] != "done" or not (Path(out) / f"{task.stem}.html").exists():
             return False
-        vars(task).update({name: facts[name] for name in ("status", "seconds", "error", "figures", "warnings")})
+        vars(task).update({name: facts[name] for name in FACTS})
         return True
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False

@@ -5,8 +5,9 @@ import math
 import re
 from dataclasses import dataclass
 
-from ..errors import MedkitError, unknown
+from ..errors import MedkitError, explained, unknown
 
+LINE = "Give each parameter a line such as 'seed: int = 0'; it may be int, float, str or bool."
 RANGE = re.compile(r"(-?\d+(?:\.\d+)?) to (-?\d+(?:\.\d+)?): ")
 BOOL = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -28,22 +29,19 @@ def read(notebook):
     cell = next((c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])), None)
     if cell is None:
         return {}
-    lines = cell.source.splitlines()
-    return {node.target.id: one(node, lines) for node in ast.parse(cell.source).body if isinstance(node, ast.AnnAssign)}
+    with explained("The cell tagged 'parameters' cannot be read", LINE):
+        nodes, lines = ast.parse(cell.source).body, cell.source.splitlines()
+        return {node.target.id: one(node, lines) for node in nodes if isinstance(node, ast.AnnAssign)}
 
 
 def one(node, lines):
     """Read one annotated assignment with its comment: `# demo | full: help`, and of a number `# 0 to 1: help`."""
-    choices, comment = (), lines[node.end_lineno - 1].partition("#")[2].strip()
-    if isinstance(node.annotation, ast.Subscript):  # Literal["demo", "full"], which papermill cannot read
-        choices = tuple(ast.literal_eval(node.annotation.slice))
-    elif " | " in comment.partition(": ")[0]:
-        listed, _, comment = comment.partition(": ")
-        choices = tuple(listed.split(" | "))
-    kind = type(choices[0]).__name__ if choices else ast.unparse(node.annotation)
+    kind, comment = ast.unparse(node.annotation), lines[node.end_lineno - 1].partition("#")[2].strip()
+    listed, _, told = comment.partition(": ")
+    choices = tuple(listed.split(" | ")) if " | " in listed else ()
     bounds = RANGE.match(comment) if kind in ("int", "float") else None
-    bounds = tuple(map(float, bounds.groups())) if bounds else ()
-    return Parameter(node.target.id, kind, ast.literal_eval(node.value), choices, comment, bounds)
+    return Parameter(node.target.id, kind, ast.literal_eval(node.value), choices, told if choices else comment,
+                     tuple(map(float, bounds.groups())) if bounds else ())
 
 
 def check(given, known, lesson):
@@ -64,8 +62,7 @@ def check(given, known, lesson):
     """
     for name in given:
         if not known:
-            raise MedkitError(f"{lesson} takes no parameters, so no '{name}': tag one cell 'parameters', and give each "
-                              "in it a line such as 'seed: int = 0'.")
+            raise MedkitError(f"{lesson} takes no parameters, so no '{name}': tag one cell 'parameters'. {LINE}")
         if name not in known:
             raise MedkitError(f"Lesson {lesson}: {unknown('parameter', name, known)}")
     return {name: cast(value, known[name], lesson) for name, value in given.items()}
@@ -81,9 +78,9 @@ def cast(value, parameter, lesson):
             raise ValueError(value)
     except (ValueError, KeyError, OverflowError):
         within = f" from {parameter.bounds[0]:g} to {parameter.bounds[1]:g}" if parameter.bounds else ""
-        raise MedkitError(f"Lesson {lesson}: the parameter '{parameter.name}' takes {NAMES[parameter.kind]}{within}, "
+        raise MedkitError(f"Lesson {lesson}: the parameter '{parameter.name}' takes {NAMES.get(parameter.kind, 'no other value')}{within}, "
                           f"not '{value}'. Default: {parameter.default!r}.") from None
-    if parameter.choices and result not in parameter.choices:
+    if parameter.choices and str(result) not in parameter.choices:
         raise MedkitError(f"Lesson {lesson}: {unknown(f'value of {parameter.name}', value, parameter.choices)}")
     return result
 

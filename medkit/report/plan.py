@@ -15,6 +15,7 @@ from ..errors import MedkitError
 from . import parameters
 
 MOST = 1_000_000  # reports of one grid
+FACTS = ("status", "seconds", "error", "figures")  # what comes of a task
 
 
 @dataclass
@@ -29,12 +30,14 @@ class Task:
     seconds: float | None = None
     error: str | None = None
     figures: dict = field(default_factory=dict)
-    warnings: int = 0  # lines on standard error
+
+    def facts(self):
+        """Give what came of it."""
+        return {name: getattr(self, name) for name in FACTS}
 
     def result(self):
         """Give the entry of `results.json`."""
-        return {"notebook": self.lesson, "parameters": self.parameters, "status": self.status,
-                "seconds": self.seconds, "error": self.error, "figures": self.figures}
+        return {"notebook": self.lesson, "parameters": self.parameters, **self.facts()}
 
 
 def plan(words, given, rows=None):
@@ -103,7 +106,7 @@ def grid(path):
     import yaml
 
     try:
-        axes = yaml.safe_load(text_of(path))
+        axes = yaml.safe_load(read_text(path))
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # a ValueError: the 31st of February
         raise MedkitError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(axes, dict) or not all(isinstance(k, str) for k in axes) or not axes:
@@ -125,10 +128,10 @@ def table(path):
     """
     from ..datasets import tables
 
-    lines = text_of(path, tables.decoded).splitlines(keepends=True)
-    if not lines:
-        raise MedkitError(f"{path} is empty, so it is not a table: its first line names the parameters.")
     try:
+        lines = read_text(path).splitlines(keepends=True)
+        if not lines:
+            raise MedkitError(f"{path} is empty, so it is not a table: its first line names the parameters.")
         header, *body = csv.reader(lines, strict=True, skipinitialspace=True, delimiter=tables.separator(lines[0]))
     except (csv.Error, ValueError) as error:
         raise MedkitError(f"{path} is not a table in CSV form: {error}.") from None
@@ -152,11 +155,11 @@ def cross(first, second):
     return [(f"{a} with {b}", {**x, **y}) for a, x in first for b, y in second]
 
 
-def text_of(path, decoded=lambda path: path.read_text(encoding="utf-8-sig")):
-    """Read a text file that a user named."""
+def read_text(path):
+    """Read a text file that a user named, in any usual encoding."""
+    from ..datasets import tables
+
     try:
-        return decoded(Path(path))
+        return tables.decoded(Path(path))
     except OSError as error:
         raise MedkitError(f"Cannot read {path}: {error.strerror or error}.") from None
-    except UnicodeDecodeError:
-        raise MedkitError(f"{path} is not UTF-8 text. Save it as CSV or YAML with the encoding UTF-8.") from None

@@ -131,6 +131,21 @@ def test_a_notebook_without_parameters_says_how_to_give_it_some():
         parameters.check({"patient": "x"}, {}, "mine")
 
 
+@pytest.mark.parametrize("text", ["%matplotlib inline\nseed: int = 0", "seed: int", "where: Path = Path('x')"])
+def test_a_cell_of_parameters_that_cannot_be_read_is_told(text):
+    cell = nbformat.v4.new_code_cell(text, metadata={"tags": ["parameters"]})
+    with pytest.raises(MedkitError, match="'parameters' cannot be read: .* a line such as 'seed: int = 0'"):
+        parameters.read(nbformat.v4.new_notebook(cells=[cell]))
+
+
+def test_a_parameter_of_another_kind_takes_no_other_value():
+    cell = nbformat.v4.new_code_cell("sizes: list = [1, 2]\nk: int = 1  # 1 | 2: which", metadata={"tags": ["parameters"]})
+    known = parameters.read(nbformat.v4.new_notebook(cells=[cell]))
+    with pytest.raises(MedkitError, match=r"'sizes' takes no other value, not '3'. Default: \[1, 2\]"):
+        parameters.check({"sizes": "3"}, known, "mine")
+    assert parameters.check({"k": "2"}, known, "mine") == {"k": 2}
+
+
 def test_columns_that_are_not_used_and_rows_that_contradict_are_found(tmp_path):
     frame, path = ward(), tmp_path / "ward.csv"
     assert found(frame, path) == set()
