@@ -6,14 +6,12 @@ nothing of papermill is imported at the top, and the engine's class is made when
 
 import threading
 from functools import cache
-from importlib.metadata import EntryPoint
 from subprocess import DEVNULL
 from time import monotonic
 
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
 from . import processes
-from .warm import KERNELS
 
 STREAM_LIMIT, OUTPUT_LIMIT = 2**20, 20 * 2**20  # characters that one cell may print, and show otherwise
 GAP = 0.2  # seconds between two looks at a kernel's memory
@@ -41,11 +39,10 @@ def engine():
     class Engine(NBClientEngine):
         @classmethod
         def execute_managed_notebook(cls, nb_man, kernel_name, start_timeout=120, execution_timeout=None,
-                                     input_path=None, **options):
-            own = {name: options.pop(name) for name in ("warm", "time_limit", "memory_limit") if name in options}
+                                     input_path=None, warm=True, time_limit=None, memory_limit=None, **options):
             client = client_class(nb_man, kernel_name=kernel_name, startup_timeout=start_timeout,
                                   timeout=execution_timeout, iopub_timeout=60, **options)
-            return client.execute_within(**own)
+            return client.execute_within(warm, time_limit, memory_limit)
 
     return Engine
 
@@ -53,7 +50,7 @@ def engine():
 class Limited:
     """A notebook client (mixed into papermill's) with bounded time, memory and output, and warm kernels."""
 
-    def execute_within(self, warm=True, time_limit=None, memory_limit=None):
+    def execute_within(self, warm, time_limit, memory_limit):
         """Execute the notebook; raises `LimitError` where a limit was met."""
         self.warm, self.memory_limit = warm and self.kernel_name == "python3", memory_limit
         self.excess, self.over, self.shown = None, threading.Event(), {}
@@ -84,8 +81,8 @@ class Limited:
         """Make the manager of the kernel, and watch its memory."""
         manager = super().create_kernel_manager()
         if self.warm:
-            use_warm(manager)
-        self.extra_arguments = [*self.extra_arguments, f"--HistoryManager.hist_file={self.ipython_hist_file}"]
+            manager.kernel_name = "medkit-warm"  # installed with medkit; nbclient does not know it for an IPython
+            self.extra_arguments = [*self.extra_arguments, f"--HistoryManager.hist_file={self.ipython_hist_file}"]
         if self.memory_limit:
             threading.Thread(target=self.watch_memory, args=[manager], daemon=True).start()
         return manager
@@ -110,14 +107,3 @@ class Limited:
                 + f"\n[What this cell would {kind} beyond {limit / 2**20:g} MB was left out.]\n")
         cut = {**msg, "msg_type": "stream", "content": {"name": content.get("name", "stdout"), "text": text}}
         return super().output(outs, cut, None, cell_index)
-
-
-def use_warm(manager):
-    """Let a kernel manager start its kernel through our provisioner."""
-    from jupyter_client.kernelspec import KernelSpecManager
-    from jupyter_client.provisioning import KernelProvisionerFactory
-
-    known = KernelProvisionerFactory.instance().provisioners
-    known["medkit-warm"] = EntryPoint("medkit-warm", "medkit.report.warm:WarmProvisioner", "")
-    manager.kernel_spec_manager = KernelSpecManager(kernel_dirs=[str(KERNELS / "kernels")])
-    manager.kernel_name = "medkit-warm"

@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 from jupyter_client.provisioning import LocalProvisioner
 
@@ -22,7 +21,6 @@ ALSO = {"MPLBACKEND": "module://matplotlib_inline.backend_inline",  # as a kerne
         "PYDEVD_DISABLE_FILE_VALIDATION": "1"}  # the debugger would print a warning
 DRIVERS = "/dev/nvidiactl", "/usr/lib/wsl/lib/libcuda.so.1"  # one is there where there is a GPU for CUDA
 waiting = {}  # the pool: for an environment, the kernel of this process that serves nobody yet
-KERNELS = Path(__file__).parent / "jupyter"  # holds kernels/medkit-warm/kernel.json
 
 
 def ways():

@@ -189,8 +189,7 @@ def test_a_kernel_that_hangs_is_stopped_with_all_that_it_started(way, desk):
 def test_a_kernel_can_be_interrupted_and_goes_on(way):
     from jupyter_client import KernelManager
 
-    manager = KernelManager()
-    engine.use_warm(manager)
+    manager = KernelManager(kernel_name="medkit-warm")
     manager.start_kernel()
     client = manager.blocking_client()
     client.start_channels()
