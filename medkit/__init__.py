@@ -6,9 +6,13 @@ The modules in the order in which data flows; each imports only from those above
 none of them.
 """
 
+import sys
 import warnings
 
 __version__ = "0.1.0"
+
+# jsonschema tries this import for grammars that no notebook needs; without it each start is 1.3 s shorter.
+sys.modules.setdefault("rfc3987_syntax", None)
 
 # fastai still calls torch.jit, and says so on standard error, with a path, in the first cell.
 warnings.filterwarnings("ignore", message=r".*torch\.jit", category=FutureWarning)

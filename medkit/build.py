@@ -9,11 +9,8 @@ from . import lessons
 from .files import make_folder, write_text
 from .report import plan
 
-# jsonschema tries this import for grammars that no notebook needs; without it each start is 1.3 s shorter.
-sys.modules.setdefault("rfc3987_syntax", None)
-
 MARKS = "<!-- lessons, written by make build -->", "<!-- end of lessons -->"
-TARGETS = {"exercises": "exercises", "solutions": "solutions"}
+KINDS = "exercises", "solutions"  # each in a folder of its name
 
 
 def build(root, *, execute=True, force=False):
@@ -39,12 +36,12 @@ def build(root, *, execute=True, force=False):
         if target.exists() and not current(target, lessons.compose(path)):
             write_notebook(target, with_outputs(lessons.compose(path), read(target)))
     for path in lessons.sources():  # headers and links may quote what was just measured
-        for kind, sub in TARGETS.items():
-            write_notebook(make_folder(root / sub) / f"{path.stem}.ipynb", lessons.compose(path, kind))
+        for kind in KINDS:
+            write_notebook(make_folder(root / kind) / f"{path.stem}.ipynb", lessons.compose(path, kind))
     for path in lessons.templates():
         write_notebook(make_folder(root / "templates") / f"{path.stem}.ipynb", plan.notebook(path))
     write_notebook(root / "exercises" / "start.ipynb", lessons.page("start"))
-    for sub in (".", *TARGETS.values()):
+    for sub in (".", *KINDS):
         write_notebook(root / sub / "glossary.ipynb", lessons.page("glossary"))
 
 

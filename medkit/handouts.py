@@ -10,7 +10,7 @@ import nbformat
 from . import lessons
 from .build import read
 from .files import write_text
-from .report.render import POLICY, fragment, template
+from .report.render import POLICY, markup, template
 
 LINK = re.compile(r"\[([^]]+)\]\([\w./-]+\.ipynb[^)]*\)")  # to other notebooks, which a slide does not have beside it
 
@@ -93,7 +93,7 @@ def speaker(notes):
 def html(parts):
     """Render Markdown and cells as HTML, cleaned as reports are."""
     cells = [nbformat.v4.new_markdown_cell(p) if isinstance(p, str) else p for p in parts]
-    return fragment(nbformat.v4.new_notebook(cells=cells))
+    return markup(nbformat.v4.new_notebook(cells=cells))
 
 
 def notes(path, target):

@@ -14,19 +14,17 @@ COLUMNS = 12  # of figures; the others stand in the reports and in results.json
 def page(tasks):
     """Give the HTML of the index page for a list of tasks."""
     summary = ", ".join(f"{n} {s}" for s in ("done", "failed", "not started") if (n := sum(t.status == s for t in tasks))) + "."
-    return few(tasks, summary) if len(tasks) <= FEW else many(tasks, summary)
+    return (few if len(tasks) <= FEW else many)(tasks, varying(tasks), summary)
 
 
-def few(tasks, summary):
+def few(tasks, apart, summary):
     """Give the page about a few reports: no script."""
     names = ["Notebook", "Status", "Seconds", "Key figures, with 95\N{NO-BREAK SPACE}% interval", "Parameters"]
-    apart = varying(tasks)
     return fill(names, (row(t, apart) for t in tasks), width="70rem", summary=summary, policy=POLICY)
 
 
-def many(tasks, summary):
+def many(tasks, apart, summary):
     """Give the page about many reports: a column for each parameter and figure, to search, sort and filter."""
-    apart = varying(tasks)
     given = list(dict.fromkeys([*apart, *(name for t in tasks for name in t.parameters)]))
     found = list(dict.fromkeys(name for t in tasks for name in t.figures))
     if len(found) > COLUMNS:
@@ -41,11 +39,8 @@ def many(tasks, summary):
 
 def varying(tasks):
     """Name the parameters that tell the tasks apart."""
-    values = {}
-    for task in tasks:
-        for name, value in task.parameters.items():
-            values.setdefault(name, set()).add(str(value))
-    return [name for name, found in values.items() if len(found) > 1]
+    names = dict.fromkeys(name for t in tasks for name in t.parameters)
+    return [n for n in names if len({str(t.parameters[n]) for t in tasks if n in t.parameters}) > 1]
 
 
 def fill(names, rows, tools="", script="", **parts):

@@ -32,7 +32,7 @@ def template(name):
 
 
 @cache
-def exporter(name="medkit"):
+def exporter(name):
     """Make the HTML exporter with one of our templates: no script, no address outside the page."""
     from nbconvert import HTMLExporter
 
@@ -78,21 +78,17 @@ def page(notebook, path, task):
     own = len(lesson) < len(notebook.cells) and task.parameters.get("dataset", SIMULATED) != SIMULATED
     if own:  # on a user's own data: without what tells of simulated patients
         notebook.cells, lesson[0].source = lesson, f"# {title}: {quote(Path(task.parameters['dataset']).name)}"
-    for cell in notebook.cells:
-        if cell.cell_type == "markdown":
-            cell.source = with_mathml(cell.source)
     facts = {"title": title or task.lesson, "error": task.error, "style": template("style.css"), "policy": POLICY,
              "fold": own or not title}  # code is for learners
-    html, _ = exporter().from_notebook_node(notebook, resources={"task": facts})
-    write_text(path, readable(html))
+    write_text(path, markup(notebook, "medkit", facts))
 
 
-def fragment(notebook):
-    """Give the HTML of a notebook's cells alone, without code, for a page that holds more."""
+def markup(notebook, name="fragment", facts=None):
+    """Give the HTML of a notebook by one of our templates: "fragment" has its cells alone, without code."""
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = with_mathml(cell.source)
-    return readable(exporter("fragment").from_notebook_node(notebook)[0])
+    return readable(exporter(name).from_notebook_node(notebook, resources={"task": facts})[0])
 
 
 def readable(html):
