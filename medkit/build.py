@@ -5,9 +5,12 @@ import sys
 import time
 from pathlib import Path
 
+import nbformat
+
 from . import lessons
 from .files import make_folder, write_text
 from .report import plan
+from .report.record import PROVENANCE, drop_progress, outputs_of
 
 MARKS = "<!-- lessons, written by make build -->", "<!-- end of lessons -->"
 KINDS = "exercises", "solutions"  # each in a folder of its name
@@ -55,8 +58,6 @@ def readme(root):
 
 def read(path):
     """Read a built notebook."""
-    import nbformat
-
     return nbformat.read(str(path), as_version=4)
 
 
@@ -74,8 +75,6 @@ def texts(notebook, kind=""):
 def run(path):
     """Run a lesson with its defaults, keep its time, and give the notebook with outputs."""
     from nbclient import NotebookClient
-
-    from .report.record import drop_progress
 
     notebook = lessons.compose(path)
     start = time.perf_counter()
@@ -95,8 +94,6 @@ def with_outputs(fresh, executed):
 
 def keep_timing(path, seconds, notebook):
     """Store a lesson's time and peak memory, unless they differ little from what is stored."""
-    from .report.record import PROVENANCE, outputs_of
-
     known = lessons.timings()
     if abs(known.get(path.stem, {}).get("seconds", 0) - seconds) <= 0.2 * seconds:
         return
@@ -107,8 +104,6 @@ def keep_timing(path, seconds, notebook):
 
 def write_notebook(path, notebook):
     """Write a notebook, whole, unless the file already says the same."""
-    import nbformat
-
     text = nbformat.writes(notebook) + "\n"
     if not (Path(path).exists() and Path(path).read_text(encoding="utf-8") == text):
         write_text(path, text)

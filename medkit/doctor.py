@@ -7,6 +7,9 @@ import sys
 from importlib import import_module, metadata
 from urllib.parse import urlsplit
 
+import psutil
+
+from . import catalog, fetch
 from .errors import reason
 
 GB = 2**30
@@ -44,16 +47,12 @@ def device():
 
 def memory():
     """Check the memory that is there."""
-    import psutil
-
     total = psutil.virtual_memory().total / GB
     return "Memory", f"{total:.1f} GB", "" if total >= 4 else "Close other programs: 4 GB are wanted."
 
 
 def nearest():
     """Give the data folder, or as long as it is not made the nearest folder above it."""
-    from . import fetch
-
     return next(f for f in (fetch.root().absolute(), *fetch.root().absolute().parents) if f.exists())
 
 
@@ -65,8 +64,6 @@ def disk():
 
 def cache():
     """Check the folder that holds the data sets, or will hold them."""
-    from . import fetch
-
     state = "there" if fetch.root().is_dir() else "made at the first download"
     good = nearest().is_dir() and os.access(nearest(), os.W_OK)
     return "Data folder", f"{fetch.root()} ({state})", "" if good else (
@@ -75,9 +72,7 @@ def cache():
 
 def network():
     """Check whether the mirror, or the source of the MedMNIST sets, answers."""
-    from .catalog import card
-
-    address = os.environ.get("MEDKIT_MIRROR") or card("pneumoniamnist").base_url
+    address = os.environ.get("MEDKIT_MIRROR") or catalog.card("pneumoniamnist").base_url
     try:
         url = urlsplit(address)
         port = url.port or {"http": 80, "https": 443}[url.hostname and url.scheme]

@@ -5,6 +5,8 @@ import os
 import time
 from pathlib import Path
 
+import nbformat
+
 from ..errors import MedkitError, brief
 from ..files import written_whole
 from . import ledger, render
@@ -20,8 +22,6 @@ def order(task, out, **options):
 
 def run(ordered):
     """Run an ordered task: writes `<stem>.html` and `<stem>.ipynb`, whole, and gives what came of it."""
-    import nbformat
-
     start = time.perf_counter()
     task = Task(ordered["lesson"], ordered["parameters"], ordered["stem"])
     try:
@@ -37,8 +37,6 @@ def run(ordered):
 
 def finish(task, aside, ordered, start):
     """Fill in the task, render its page, and stamp its notebook: the last step before it is renamed."""
-    import nbformat
-
     made = drop_progress(nbformat.read(str(aside), as_version=4))
     task.seconds = round(time.perf_counter() - start, 1)
     task.status = "failed" if task.error else "done"

@@ -77,9 +77,10 @@ def cast(value, parameter, lesson):
         if parameter.bounds and not parameter.bounds[0] <= result <= parameter.bounds[1]:
             raise ValueError(value)
     except (ValueError, KeyError, OverflowError):
-        within = f" from {parameter.bounds[0]:g} to {parameter.bounds[1]:g}" if parameter.bounds else ""
-        raise MedkitError(f"Lesson {lesson}: the parameter '{parameter.name}' takes {NAMES.get(parameter.kind, 'no other value')}{within}, "
-                          f"not '{value}'. Default: {parameter.default!r}.") from None
+        takes = NAMES.get(parameter.kind, "no other value")
+        takes += " from {:g} to {:g}".format(*parameter.bounds) if parameter.bounds else ""
+        raise MedkitError(f"Lesson {lesson}: the parameter '{parameter.name}' takes {takes}, not '{value}'. "
+                          f"Default: {parameter.default!r}.") from None
     if parameter.choices and str(result) not in parameter.choices:
         raise MedkitError(f"Lesson {lesson}: {unknown(f'value of {parameter.name}', value, parameter.choices)}")
     return result

@@ -4,6 +4,7 @@ import math
 import re
 import sys
 from contextlib import suppress
+from html import escape
 
 FIGURE = "application/vnd.medkit.figure+json"
 PROVENANCE = "application/vnd.medkit.provenance+json"
@@ -59,8 +60,6 @@ def say(text):
 
 def quote(text):
     """Make a text of the data (a name, a category) safe inside Markdown: it is shown as it is, and does nothing."""
-    from html import escape
-
     return re.sub(r"([\\`*_{}\[\]()#+!|~$:-])", lambda found: f"&#{ord(found[0])};", escape(str(text), quote=False).replace("\n", " "))
 
 
