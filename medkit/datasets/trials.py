@@ -7,7 +7,9 @@ import pandas as pd
 
 from .. import fetch
 from ..errors import MedkitError, unknown
-from . import cohorts, tables
+from ..hospital import admit, treatment
+from ..hospital.outcome import expected_days
+from . import tables
 
 DOSES = ("virtual-hospital", "iwpc-warfarin")
 TRIALS = ("virtual-hospital", "hospital-confounded", "gbsg", "gbsg2", "deepsurv-simulated")
@@ -116,10 +118,7 @@ def allele_count(genotypes):
 
 def hospital_doses(n, seed):
     """Give warfarin to simulated patients."""
-    from .. import hospital
-    from ..hospital import treatment
-
-    cohort = hospital.admit(n, seed=seed)
+    cohort = admit(n, seed)
     p, g, given = cohort.patients, cohort.genes, cohort.anticoagulant()
     people = pd.DataFrame({
         "decade": np.floor(p["age"] / 10), "height": p["height"], "weight": p["bmi"] * (p["height"] / 100) ** 2,
@@ -134,13 +133,11 @@ def hospital_doses(n, seed):
 
 def trial(source="virtual-hospital", n=4000, seed=0):
     """Load patients of two arms, in parts; the simulated ones (`n`) come with what each arm would have done."""
-    if source in TRIALS[:2]:
-        return hospital_trial(n, seed, "confounded" if source.endswith("confounded") else "randomised")
-    if source == "gbsg2":
-        return german()
     if source not in TRIALS:
         raise unknown("trial", source, TRIALS)
-    return deepsurv(source)
+    if source in TRIALS[:2]:
+        return check_trial(hospital_trial(n, seed, "confounded" if source == TRIALS[1] else "randomised"))
+    return german() if source == "gbsg2" else deepsurv(source)
 
 
 def check_trial(found):
@@ -161,21 +158,18 @@ def split(n, seed):
 
 def hospital_trial(n, seed, assignment):
     """Give clopidogrel or usual care to simulated patients: the arms 0 and 2 of the hospital."""
-    from .. import hospital
-    from ..hospital.outcome import expected_days
-
-    cohort = hospital.admit(n, seed=seed)
+    cohort = admit(n, seed)
     given, after = cohort.treatment(assignment, 3), cohort.outcome(assignment, 3)
     kept = (given["arm"] != 1).to_numpy()
     p, g = cohort.patients[kept].reset_index(drop=True), cohort.genes[kept].reset_index(drop=True)
     seen = p.drop(columns=["patient_id", "sex", "hospital"]).astype(float).assign(female=1.0 * (p["sex"] == "female"))
     seen["smoker"] = 1.0 * (seen["smoking_pack_years"] > 0)
     expected = np.stack([expected_days(cohort, given[f"effect_{k}"].to_numpy())[kept] for k in (0, 2)], axis=1)
-    return check_trial(Trial(
+    return Trial(
         f"virtual hospital (simulated), {assignment}", seen.join(g[["CDKN2B_AS1", "CYP2C19_2", "LPA", "ADRB1"]].astype(float)),
         (given["arm"].to_numpy()[kept] == 2).astype(int), after["days"].to_numpy()[kept],
         after["event"].to_numpy(bool)[kept], "days", 365, ("usual care", "clopidogrel"), split(kept.sum(), seed),
-        [f"{kept.sum():,} simulated patients, treatment {assignment}; sizes of effects are made up."], {"expected": expected}))
+        [f"{kept.sum():,} simulated patients, treatment {assignment}; sizes of effects are made up."], {"expected": expected})
 
 
 def deepsurv(source):
@@ -197,20 +191,22 @@ def deepsurv(source):
     rest = X, arm.to_numpy(int), time, event
     if real:
         train, valid = np.split(np.random.default_rng(0).permutation(parts["train"]), [1236])
-        return check_trial(Trial(source, *rest, "months", 60, ("no treatment", "hormone therapy"),
-                                 parts | {"train": np.sort(train), "valid": np.sort(valid)},
-                                 ["Real patients: Rotterdam tumour bank (training, validation), GBSG trial (test)."]))
+        return Trial(source, *rest, "months", 60, ("no treatment", "hormone therapy"),
+                     parts | {"train": np.sort(train), "valid": np.sort(valid)},
+                     ["Real patients: Rotterdam tumour bank (training, validation), GBSG trial (test)."])
     rate = event[arm == 0].sum() / time[arm == 0].sum() * np.exp(np.outer(whole["hr"], (0, 1)))
-    return check_trial(Trial(source, *rest, "units", 3, ("placebo", "treatment"), parts,
-                             ["Simulated by the makers of DeepSurv, with a known effect of treatment."],
-                             {"expected": (1 - np.exp(-3 * rate)) / rate}))
+    return Trial(source, *rest, "units", 3, ("placebo", "treatment"), parts,
+                 ["Simulated by the makers of DeepSurv, with a known effect of treatment."],
+                 {"expected": (1 - np.exp(-3 * rate)) / rate})
 
 
 def german():
     """Read the GBSG2 trial (Schumacher et al., 1994), months to recurrence or death."""
-    X, event, _, _, days, _ = cohorts.gbsg2()
+    from sksurv.datasets import load_gbsg2
+
+    X, fate = load_gbsg2()
     coded = X.assign(menostat=1.0 * (X["menostat"] == "Post"), tgrade=X["tgrade"].astype(str).str.len().astype(float))
-    return check_trial(Trial("gbsg2", coded.drop(columns="horTh").astype(float), (X["horTh"] == "yes").to_numpy(int),
-                             days / 30.44, event.astype(bool), "months", 60, ("none", "hormonal therapy"), split(len(X), 0),
-                             [f"{len(X)} real patients of the German Breast Cancer Study Group; months to recurrence "
-                              "or death. Not all were randomised to hormonal therapy."]))
+    return Trial("gbsg2", coded.drop(columns="horTh").astype(float), (X["horTh"] == "yes").to_numpy(int),
+                 fate["time"].astype(float) / 30.44, fate["cens"].astype(bool), "months", 60, ("none", "hormonal therapy"),
+                 split(len(X), 0), [f"{len(X)} real patients of the German Breast Cancer Study Group; months to recurrence "
+                                    "or death. Not all were randomised to hormonal therapy."])
