@@ -152,9 +152,7 @@ def duplicates(own):
     pairs = equal_rows(own) if own.kind == "table" else equal_arrays(own)
     if not len(pairs):
         return []
-    part = np.empty(len(own.y), int)
-    for k, rows in enumerate(own.parts.values()):
-        part[rows] = k
+    part = {row: name for name, rows in own.parts.items() for row in rows}
     across = sum(part[i] != part[j] for i, j in pairs)
     i, j = pairs[0]
     return [Finding("duplicate", "patient", f"{len(pairs)} pairs of rows of different patients are the same "
