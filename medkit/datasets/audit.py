@@ -184,8 +184,8 @@ def equal_arrays(own):
 def card(own):
     """Give the data card: {heading: DataFrame}: counts, variables, subgroups, findings."""
     tables = {"Rows and patients": counts(own)} | ({"Variables": variables(own)} if own.kind == "table" else {})
-    groups = pd.concat([rates(own, g) for g in own.schema.get("groups", [])]) if own.schema.get("groups") else None
-    tables["Subgroups"] = groups if groups is not None else pd.DataFrame({"": ["none is named in the schema"]})
+    groups = [rates(own, group) for group in own.schema.get("groups", [])]
+    tables["Subgroups"] = pd.concat(groups) if groups else pd.DataFrame({"": ["none is named in the schema"]})
     told = [(f.kind, f.where, f.text, ADVICE[f.kind]) for f in findings(own)] or [("", "", "nothing found", "")]
     tables["Findings"] = pd.DataFrame(told, columns=["kind", "where", "what was found", "what to do"])
     return tables
@@ -221,6 +221,7 @@ def bands(own, group):
 
 def rates(own, group):
     """Count the rows and the share of each class in each subgroup."""
-    shares = pd.get_dummies(pd.Series(own.y).map(dict(enumerate(own.classes)))).groupby(bands(own, group).to_numpy()).mean()
-    shares.insert(0, "rows", bands(own, group).value_counts())
+    of = bands(own, group)
+    shares = pd.get_dummies(pd.Series(own.y).map(dict(enumerate(own.classes)))).groupby(of.to_numpy()).mean()
+    shares.insert(0, "rows", of.value_counts())
     return shares.round(3).set_axis([f"{group}: {k}" for k in shares.index])

@@ -96,12 +96,14 @@ def read_long(path):
     rows, notes = once(frame[["patient"]].assign(hour=hours_of(frame, table), variable=frame["variable"].astype(str).str.strip(),
                                                  value=numbers(frame, "value", table)))
     beside = found(table.parent, "outcomes", needed=path.is_dir())
-    return rows[rows["variable"] != "died"], read_outcomes(beside) if beside else outcomes_within(rows, table), notes
+    within = rows["variable"] == "died"
+    died = read_outcomes(beside) if beside else rows[within].groupby("patient")["value"].last()
+    return rows[~within], died, notes
 
 
 def found(folder, stem, needed=True):
     """Find a table by the stem of its name."""
-    here = [folder / f"{stem}{suffix}" for suffix in (".csv", ".parquet") if (folder / f"{stem}{suffix}").exists()]
+    here = [path for path in (folder / f"{stem}.csv", folder / f"{stem}.parquet") if path.exists()]
     if needed and not here:
         raise MedkitError(f"The folder {folder} has no {stem}.csv (or {stem}.parquet). A folder of stays has two "
                           "tables: stays.csv (patient, time, variable, value) and outcomes.csv (patient, died).")
@@ -126,13 +128,3 @@ def read_outcomes(path):
     cells_filled(frame, ["patient", "died"], path)
     refuse(frame["patient"].duplicated(), path, lambda row: f"patient {frame['patient'][row]} stands there twice")
     return frame.assign(died=numbers(frame, "died", path)).set_index("patient")["died"]
-
-
-def outcomes_within(rows, path):
-    """Take outcomes from the rows of the variable "died"."""
-    died = rows[rows["variable"] == "died"].groupby("patient")["value"].last()
-    lost = rows["patient"][~rows["patient"].isin(died.index)]
-    if len(lost):
-        raise MedkitError(f"{path}: nothing says what became of patient {lost.iloc[0]}. Put an outcomes.csv (patient, "
-                          "died) beside the table, or add a row with the variable 'died' (0 or 1) for each patient.")
-    return died

@@ -132,7 +132,7 @@ def from_images(path, told, seed):
     facts = known.assign(**{"width (pixels)": sides[:, 0], "height (pixels)": sides[:, 1],
                             "brightness": X.mean(axis=(1, 2, 3)), "format": labels["file"].map(suffix)})
     boxes = scaled_boxes(labels, sides, told["size"], path / "labels.csv") if set(BOX) <= set(labels) else None
-    return Own(path.resolve().name, "images", classes, X, y, patients, parts, pd.DataFrame(facts), told, notes, boxes)
+    return Own(path.resolve().name, "images", classes, X, y, patients, parts, facts, told, notes, boxes)
 
 
 def suffix(name):

@@ -153,7 +153,6 @@ def challenge(hours, seed, sets, clean):
     """Load sets of the challenge; all sets have the same variables, in the same order."""
     if hours > 48:
         raise MedkitError(f"The stays of {CHALLENGE} last 48 hours; got hours={hours}.")
-    sets = "".join(dict.fromkeys(sets))
     for letter in sets or "-":
         if letter not in "abc":
             raise unknown(f"set of {CHALLENGE}", letter, "abc")
@@ -175,15 +174,15 @@ def challenge(hours, seed, sets, clean):
 def from_table(path, hours, seed, clean):
     """Load a user's long table."""
     rows, died, notes = read_long(path)
-    if not died.isin([0, 1]).all():
-        raise MedkitError(f"{path}: 'died' should be 0 or 1; patient {died.index[~died.isin([0, 1])][0]} has "
-                          f"{died[~died.isin([0, 1])].iloc[0]}.")
-    lost = rows["patient"][~rows["patient"].isin(died.index)]
+    odd, lost = died[~died.isin([0, 1])], rows["patient"][~rows["patient"].isin(died.index)]
+    if len(odd):
+        raise MedkitError(f"{path}: 'died' should be 0 or 1; patient {odd.index[0]} has {odd.iloc[0]}.")
     if len(lost):
-        raise MedkitError(f"{path}: patient {lost.iloc[0]} has measurements but no outcome.")
+        raise MedkitError(f"{path}: patient {lost.iloc[0]} has measurements but no outcome. Put an outcomes.csv (patient, died) "
+                          "beside the table, or add a row with the variable 'died' (0 or 1) for each patient.")
     rows, told = cleaned(rows, path) if clean else (rows, [])
     patients = died.index.to_numpy()
-    variables = sorted((set(rows["variable"]) - set(STATIC)) | ({"Weight"} & set(rows["variable"])))
+    variables = sorted(set(rows["variable"]) - (set(STATIC) - {"Weight"}))
     if not variables:
         raise MedkitError(f"{path}: no variable has a value that can be used.")
     values = gridded(rows, patients, variables, hours)
