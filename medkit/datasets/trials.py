@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from .. import fetch
-from ..errors import MedkitError, unknown
+from ..errors import unknown
 from ..hospital import admit, treatment
 from ..hospital.outcome import expected_days
 
@@ -120,18 +120,8 @@ def trial(source="virtual-hospital", n=4000, seed=0):
     if source not in TRIALS:
         raise unknown("trial", source, TRIALS)
     if source in TRIALS[:2]:
-        return check_trial(hospital_trial(n, seed, "confounded" if source == TRIALS[1] else "randomised"))
+        return hospital_trial(n, seed, "confounded" if source == TRIALS[1] else "randomised")
     return german() if source == "gbsg2" else deepsurv(source)
-
-
-def check_trial(found):
-    """Refuse a trial that can teach nothing about a treatment."""
-    if len(np.unique(found.arm)) < 2:
-        raise MedkitError(f"{found.name}: all {len(found.arm):,} patients are in one arm ({found.arms[found.arm[0]]}). "
-                          "Without a comparison no effect can be estimated.")
-    if not found.event.any():
-        raise MedkitError(f"{found.name}: everybody is censored, nobody had the event. Follow up for longer.")
-    return found
 
 
 def split(n, seed):

@@ -106,19 +106,6 @@ def test_a_missing_genotype_is_unknown_or_read_off_its_neighbour():
     assert trials.iwpc(table(**blank, **{"VKORC1 1173 consensus": "C/T"})).people["vkorc1"][1] == "A/G"
 
 
-def trial(arm, event):
-    n = len(arm)
-    return trials.Trial("small", pd.DataFrame({"x": range(n)}), np.array(arm), np.arange(1.0, n + 1),
-                        np.array(event, bool), "days", 365, ("usual", "new"), {}, [])
-
-
-def test_one_arm_or_no_event_teaches_nothing():
-    with pytest.raises(MedkitError, match="one arm"):
-        trials.check_trial(trial([1, 1, 1], [1, 0, 1]))
-    with pytest.raises(MedkitError, match="censored"):
-        trials.check_trial(trial([0, 1, 1], [0, 0, 0]))
-
-
 def test_unknown_names():
     with pytest.raises(MedkitError, match="Did you mean 'gbsg2'"):
         trials.trial("gbsg22")
