@@ -200,14 +200,13 @@ def counts(own):
 
 def variables(own):
     """Describe each column: missing, range or categories, and what it tells of the outcome alone (training rows)."""
-    def one(name):
-        values = own.X[name]
+    rows = []
+    for name, values in own.X.items():
         number = values.dtype.kind in "if"
         what = f"{values.min():g} to {values.max():g}" if number else f"{values.nunique()} categories"
-        return {"variable": name, "unit": own.schema.get("units", {}).get(name, ""), "values": what,
-                "missing": f"{values.isna().mean():.0%}", "AUROC alone": round(foretells(own, values), 2)}
-
-    return pd.DataFrame([one(name) for name in own.X])
+        rows.append({"variable": name, "unit": own.schema.get("units", {}).get(name, ""), "values": what,
+                     "missing": f"{values.isna().mean():.0%}", "AUROC alone": round(foretells(own, values), 2)})
+    return pd.DataFrame(rows)
 
 
 def bands(own, group):

@@ -41,13 +41,11 @@ def mended(rows):
         How many values of each variable were left out, less those of -1.
     """
     name, value = rows["variable"].astype("category"), rows["value"].to_numpy(float, copy=True)
-    code = name.cat.codes.to_numpy()
     for variable, low, high, factor, shift in MENDS:
-        if variable in name.cat.categories:
-            at = (code == name.cat.categories.get_loc(variable)) & (value >= low) & (value <= high)
-            value[at] = value[at] * factor + shift
-    bounds = np.array([SPEC.get(v, ANY)[1:] for v in name.cat.categories], float).reshape(-1, 2)
-    kept = (value >= bounds[code, 0]) & (value <= bounds[code, 1])
+        at = (name == variable).to_numpy() & (value >= low) & (value <= high)
+        value[at] = value[at] * factor + shift
+    low, high = (name.map(lambda v: SPEC.get(v, ANY)[end]).to_numpy(float) for end in (1, 2))
+    kept = (value >= low) & (value <= high)
     impossible = name[~kept & (value != -1)].value_counts()
     return rows.assign(value=value)[kept], impossible[impossible > 0]
 

@@ -89,7 +89,7 @@ def load(path, seed=0):
         made = {"table": from_table, "images": from_images, "recordings": from_recordings}[told["kind"]](path, told, seed)
     folder.check_classes(made.y, made.classes, made.parts, path)
     tables.columns_there(made.facts, told.get("groups", []), path)
-    fetch.used[path.name] = images.digest_of(made.y, *([made.X] if made.kind != "table" else [hashes(made.X)]))
+    fetch.used[path.name] = images.digest_of(made.y, hashes(made.X) if made.kind == "table" else made.X)
     return made
 
 
