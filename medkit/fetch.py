@@ -63,16 +63,15 @@ def checksum(file):
 def known_hash(dataset, name):
     """Give the official checksum of a file as "sha256:...", or "" where none is published."""
     facts = card(dataset)
-    if name in facts.files:
-        return facts.files[name]
-    return manifest(dataset).get(name, "") if facts.manifest and name != facts.manifest else ""
+    return facts.files.get(name) or ("" if name == facts.manifest else manifest(dataset).get(name, ""))
 
 
 @cache
 def manifest(dataset):
-    """Read the publisher's own list of checksums: {file name: "sha256:..."}; empty where it cannot be had."""
+    """Read the publisher's own list of checksums: {file name: "sha256:..."}; empty where there is none, or none to be had."""
+    listed = card(dataset).manifest
     try:
-        text = path(dataset, card(dataset).manifest, progress=False).read_text(encoding="utf-8")
+        text = path(dataset, listed, progress=False).read_text(encoding="utf-8") if listed else ""
     except MedkitError:
         return {}
     rows = (line.split(maxsplit=1) for line in text.splitlines() if line.strip())
@@ -81,8 +80,7 @@ def manifest(dataset):
 
 def names(dataset):
     """Give the official names of all files of a data set."""
-    facts = card(dataset)
-    return list(facts.files) or (list(manifest(dataset)) if facts.manifest else [])
+    return list(card(dataset).files or manifest(dataset))
 
 
 def status(dataset, name):
@@ -104,7 +102,7 @@ def download(dataset, name, *, progress=True):
     part = local.with_name(f"{local.name}.part")
     with alone(make_folder(local.parent)):
         if status(dataset, name) in ("right", "present"):
-            return local
+            return
         for url in addresses(dataset, name):
             try:
                 fetch_part(url, part, progress)
@@ -134,7 +132,7 @@ def addresses(dataset, name):
     """Give the addresses of a file in the order in which they are tried: mirror, official source."""
     mirror = os.environ.get("MEDKIT_MIRROR", "").rstrip("/")
     copies = [f"{mirror}/{dataset}/{name}"] if mirror else []
-    return copies + ([card(dataset).url(name)] if card(dataset).base_url or card(dataset).urls else [])
+    return [*copies, card(dataset).url(name)]
 
 
 def fetch_part(url, part, progress):
@@ -170,7 +168,6 @@ def accept(part, local, expected):
                           "(truncated or altered on the way). It was thrown away, nothing else was touched. Try again; "
                           "if it goes on, the source or the mirror is damaged.")
     os.replace(part, local)
-    return local
 
 
 def reason(error):
@@ -181,33 +178,28 @@ def reason(error):
 
 def missing_text(dataset, name, local, failures):
     """Say what is missing, where it comes from, and how to place it by hand."""
-    expected = known_hash(dataset, name) if name != card(dataset).manifest else ""
-    tried = "; ".join(failures) or "the data set has no address for it"
+    expected = known_hash(dataset, name)
     return (f"The file '{name}' of the data set '{dataset}' is not on this machine and could not be downloaded. "
-            f"Tried: {tried}. Without a network: fetch {card(dataset).url(name)} on another machine and put it at "
+            f"Tried: {'; '.join(failures)}. Without a network: fetch {card(dataset).url(name)} on another machine and put it at "
             f"{local}{f' (checksum {expected})' if expected else ''}, or set MEDKIT_DATA to a folder that has "
             f"{dataset}/{name}.")
 
 
 def get(dataset, name=None, *, force=False, progress=True):
     """Download the files of a data set (or the one named) that are missing; with `force`, altered ones too."""
-    if name and names(dataset) and name not in names(dataset):
-        raise unknown(f"file of {dataset}", name, names(dataset))
-    wanted = [name] if name else names(dataset)
-    if not wanted:
-        raise MedkitError(nothing_to_download(dataset))
+    facts = card(dataset)
+    if facts.manifest:
+        path(dataset, facts.manifest, progress=False)  # without it no file is known by name
+    known = names(dataset)
+    if not known:
+        where = f"comes with {facts.bundled}" if facts.bundled else "is made on this machine"
+        raise MedkitError(f"The data set '{dataset}' {where}: there is nothing to download.")
+    if name and name not in known:
+        raise unknown(f"file of {dataset}", name, known)
+    wanted = [name] if name else known
     for n in [n for n in wanted if force and status(dataset, n) == "altered"]:
         download(dataset, n, progress=progress)
     return [path(dataset, n, progress=progress) for n in wanted]
-
-
-def nothing_to_download(dataset):
-    """Say why a data set has no files to download."""
-    facts = card(dataset)
-    if facts.manifest:
-        return missing_text(dataset, facts.manifest, root() / dataset / facts.manifest, [])
-    where = f"comes with {facts.bundled}" if facts.bundled else "is made on this machine"
-    return f"The data set '{dataset}' {where}: there is nothing to download."
 
 
 def verify(dataset):
@@ -230,15 +222,12 @@ def mirror(dataset, out):
 
     The layout is that of the cache, so `$MEDKIT_MIRROR` can name the address under which `out` is served.
     """
-    facts = card(dataset)
-    copied = []
-    for name in dict.fromkeys([*([facts.manifest] if facts.manifest else []), *names(dataset)]):
-        if status(dataset, name) not in ("right", "present"):
-            continue
+    listed = filter(None, [card(dataset).manifest, *names(dataset)])
+    here = [name for name in listed if status(dataset, name) in ("right", "present")]
+    for name in here:
         source, target = root() / dataset / name, Path(out) / dataset / name
         make_folder(target.parent)
         if not (target.exists() and target.stat().st_size == source.stat().st_size):
             with written_whole(target) as aside:
                 shutil.copyfile(source, aside)
-        copied.append(name)
-    return copied
+    return here

@@ -152,9 +152,7 @@ def duplicates(own):
     pairs = equal_rows(own) if own.kind == "table" else equal_arrays(own)
     if not len(pairs):
         return []
-    part = np.empty(len(own.y), int)
-    for k, rows in enumerate(own.parts.values()):
-        part[rows] = k
+    part = {row: name for name, rows in own.parts.items() for row in rows}
     across = sum(part[i] != part[j] for i, j in pairs)
     i, j = pairs[0]
     return [Finding("duplicate", "patient", f"{len(pairs)} pairs of rows of different patients are the same "
@@ -186,8 +184,8 @@ def equal_arrays(own):
 def card(own):
     """Give the data card: {heading: DataFrame}: counts, variables, subgroups, findings."""
     tables = {"Rows and patients": counts(own)} | ({"Variables": variables(own)} if own.kind == "table" else {})
-    groups = pd.concat([rates(own, g) for g in own.schema.get("groups", [])]) if own.schema.get("groups") else None
-    tables["Subgroups"] = groups if groups is not None else pd.DataFrame({"": ["none is named in the schema"]})
+    groups = [rates(own, group) for group in own.schema.get("groups", [])]
+    tables["Subgroups"] = pd.concat(groups) if groups else pd.DataFrame({"": ["none is named in the schema"]})
     told = [(f.kind, f.where, f.text, ADVICE[f.kind]) for f in findings(own)] or [("", "", "nothing found", "")]
     tables["Findings"] = pd.DataFrame(told, columns=["kind", "where", "what was found", "what to do"])
     return tables
@@ -202,14 +200,13 @@ def counts(own):
 
 def variables(own):
     """Describe each column: missing, range or categories, and what it tells of the outcome alone (training rows)."""
-    def one(name):
-        values = own.X[name]
+    rows = []
+    for name, values in own.X.items():
         number = values.dtype.kind in "if"
         what = f"{values.min():g} to {values.max():g}" if number else f"{values.nunique()} categories"
-        return {"variable": name, "unit": own.schema.get("units", {}).get(name, ""), "values": what,
-                "missing": f"{values.isna().mean():.0%}", "AUROC alone": round(foretells(own, values), 2)}
-
-    return pd.DataFrame([one(name) for name in own.X])
+        rows.append({"variable": name, "unit": own.schema.get("units", {}).get(name, ""), "values": what,
+                     "missing": f"{values.isna().mean():.0%}", "AUROC alone": round(foretells(own, values), 2)})
+    return pd.DataFrame(rows)
 
 
 def bands(own, group):
@@ -223,6 +220,7 @@ def bands(own, group):
 
 def rates(own, group):
     """Count the rows and the share of each class in each subgroup."""
-    shares = pd.get_dummies(pd.Series(own.y).map(dict(enumerate(own.classes)))).groupby(bands(own, group).to_numpy()).mean()
-    shares.insert(0, "rows", bands(own, group).value_counts())
+    of = bands(own, group)
+    shares = pd.get_dummies(pd.Series(own.y).map(dict(enumerate(own.classes)))).groupby(of.to_numpy()).mean()
+    shares.insert(0, "rows", of.value_counts())
     return shares.round(3).set_axis([f"{group}: {k}" for k in shares.index])

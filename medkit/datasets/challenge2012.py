@@ -12,29 +12,19 @@ from tqdm import tqdm
 from .. import fetch
 from ..errors import MedkitError, explained
 from .cache import cached
-from .longtable import mended
 
 NAME = "challenge-2012"
 VERSION = 1  # of the cached rows; a change of `read_archive` raises it
 
 
-def measurements(sets="a", clean=True):
-    """Give all measurements of sets of the challenge, at their exact times.
+def rows_of(letter):
+    """Read all measurements of one set, at their exact times, from the cache after the first time.
 
     Returns
     -------
     DataFrame
         Columns patient, hour (since admission, to the minute), variable, value.
     """
-    rows = pd.concat([rows_of(s) for s in sets], ignore_index=True)
-    if clean:
-        rows, impossible = mended(rows)
-        rows.attrs["impossible"] = int(impossible.sum())
-    return rows
-
-
-def rows_of(letter):
-    """Read one set's rows, from the cache after the first time."""
     name = f"set-{letter}.tar.gz"
     archive = fetch.path(NAME, name)
     kept = cached(f"{NAME}-{letter}", [VERSION, fetch.used[f"{NAME}/{name}"]], lambda: read_archive(archive))

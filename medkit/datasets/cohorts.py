@@ -1,6 +1,6 @@
-"""Tables that are known by name: readmission with diabetes, survival, and the same questions of simulated patients.
+"""Tables that are known by name: breast cancer, readmission with diabetes, and readmission of simulated patients.
 
-Each function gives features, outcome codes, patients, class names, times (survival alone) and notes.
+Each function gives features, outcome codes, patients, class names and notes.
 """
 
 import zipfile
@@ -12,10 +12,19 @@ from .. import fetch
 from ..errors import MedkitError, explained
 from ..hospital import admit, encounters
 
-ADMITTED = {"readmission": 12_000, "survival": 2_000}
+ADMITTED = 12_000
 DEAD_OR_DYING = [11, 13, 14, 19, 20, 21]  # discharged dead, or to a hospice: cannot or hardly be readmitted
 CODES = ["admission_type_id", "discharge_disposition_id", "admission_source_id"]
 SIMULATED = "Simulated patients of the virtual hospital. A score here is not a score on real patients."
+RETURNS = ["not within 30 days", "readmitted within 30 days"]
+
+
+def wisconsin():
+    """Read the Wisconsin diagnostic breast cancer table; 1 stands for malignant (Street et al., 1993)."""
+    from sklearn.datasets import load_breast_cancer
+
+    data = load_breast_cancer(as_frame=True)
+    return data.data, (data.target == 0).to_numpy(np.int64), np.arange(len(data.data)), ["benign", "malignant"], []
 
 
 def diabetes130():
@@ -32,7 +41,7 @@ def diabetes130():
     note = (f"{len(frame):,} encounters of {frame['patient_nbr'].nunique():,} real patients, "
             f"{y.mean():.1%} followed by another within 30 days.")
     return (frame.drop(columns=["encounter_id", "patient_nbr", "readmitted"]).reset_index(drop=True), y,
-            frame["patient_nbr"].to_numpy(), ["not within 30 days", "readmitted within 30 days"], None, [note])
+            frame["patient_nbr"].to_numpy(), RETURNS, [note])
 
 
 def read_member(archive, name):
@@ -45,52 +54,16 @@ def read_member(archive, name):
         return pd.read_csv(held.open(inside[0]), na_values="?", keep_default_na=False, low_memory=False)
 
 
-def whas500():
-    """Read 500 heart attacks, followed from admission for years; 1 stands for death (Hosmer et al. 2008).
-
-    The length of stay (`los`) is left out: it is known at discharge alone. Times are in days.
-    """
-    from sksurv.datasets import load_whas500
-
-    X, fate = load_whas500()
-    return (plain(X).drop(columns="los"), fate["fstat"].astype(np.int64), np.arange(len(X)), ["censored", "died"],
-            fate["lenfol"].astype(float), ["500 real patients of the Worcester Heart Attack Study; times in days."])
-
-
-def gbsg2():
-    """Read 686 women with breast cancer; 1 stands for recurrence or death (Schumacher et al. 1994). Times in days."""
-    from sksurv.datasets import load_gbsg2
-
-    X, fate = load_gbsg2()
-    return (plain(X), fate["cens"].astype(np.int64), np.arange(len(X)), ["censored", "recurrence or death"],
-            fate["time"].astype(float), ["686 real patients of the German Breast Cancer Study Group; times in days."])
-
-
-def plain(frame):
-    """Bring columns of numbers that are kept as categories to numbers; categories of words stay."""
-    whole = {c: pd.to_numeric(frame[c].astype(str), errors="coerce") for c in frame.select_dtypes("category")}
-    return frame.assign(**{c: v for c, v in whole.items() if v.notna().all()})
-
-
-def hospital_readmission(seed=0):
+def hospital_readmission(seed):
     """Take simulated stays, with those of earlier years; 1 stands for readmission within 30 days.
 
     A patient's stays stand in the order of time (see `medkit.hospital.encounters`).
     """
-    frame = kinds(encounters.histories(admit(ADMITTED["readmission"], seed)))
+    frame = encounters.histories(admit(ADMITTED, seed))
+    frame = frame.astype({"sex": "category", "hospital": "category"} | dict.fromkeys(frame.select_dtypes("bool"), int))
     X = frame.drop(columns=["patient_id", "stay", "readmitted"]).reset_index(drop=True)
-    return (X, frame["readmitted"].to_numpy(np.int64), frame["patient_id"].to_numpy(str),
-            ["not within 30 days", "readmitted within 30 days"], None, [SIMULATED])
+    return X, frame["readmitted"].to_numpy(np.int64), frame["patient_id"].to_numpy(str), RETURNS, [SIMULATED]
 
 
-def hospital_survival(seed=0):
-    """Follow simulated patients for a year from admission; 1 stands for death. Times are in days."""
-    cohort = admit(ADMITTED["survival"], seed)
-    outcome = cohort.outcome()
-    return (kinds(cohort.patients).drop(columns="patient_id"), outcome["event"].to_numpy(np.int64),
-            cohort.patients["patient_id"].to_numpy(str), ["censored", "died"], outcome["days"].to_numpy(float), [SIMULATED])
-
-
-def kinds(frame):
-    """Bring sex and hospital to categories, and flags to 0 and 1."""
-    return frame.astype({"sex": "category", "hospital": "category"} | dict.fromkeys(frame.select_dtypes("bool"), int))
+BY_NAME = {"wisconsin-breast-cancer": lambda seed: wisconsin(), "diabetes130": lambda seed: diabetes130(),
+           "hospital-readmission": hospital_readmission}

@@ -41,13 +41,11 @@ def mended(rows):
         How many values of each variable were left out, less those of -1.
     """
     name, value = rows["variable"].astype("category"), rows["value"].to_numpy(float, copy=True)
-    code = name.cat.codes.to_numpy()
     for variable, low, high, factor, shift in MENDS:
-        if variable in name.cat.categories:
-            at = (code == name.cat.categories.get_loc(variable)) & (value >= low) & (value <= high)
-            value[at] = value[at] * factor + shift
-    bounds = np.array([SPEC.get(v, ANY)[1:] for v in name.cat.categories], float).reshape(-1, 2)
-    kept = (value >= bounds[code, 0]) & (value <= bounds[code, 1])
+        at = (name == variable).to_numpy() & (value >= low) & (value <= high)
+        value[at] = value[at] * factor + shift
+    low, high = (name.map(lambda v: SPEC.get(v, ANY)[end]).to_numpy(float) for end in (1, 2))
+    kept = (value >= low) & (value <= high)
     impossible = name[~kept & (value != -1)].value_counts()
     return rows.assign(value=value)[kept], impossible[impossible > 0]
 
@@ -96,12 +94,14 @@ def read_long(path):
     rows, notes = once(frame[["patient"]].assign(hour=hours_of(frame, table), variable=frame["variable"].astype(str).str.strip(),
                                                  value=numbers(frame, "value", table)))
     beside = found(table.parent, "outcomes", needed=path.is_dir())
-    return rows[rows["variable"] != "died"], read_outcomes(beside) if beside else outcomes_within(rows, table), notes
+    within = rows["variable"] == "died"
+    died = read_outcomes(beside) if beside else rows[within].groupby("patient")["value"].last()
+    return rows[~within], died, notes
 
 
 def found(folder, stem, needed=True):
     """Find a table by the stem of its name."""
-    here = [folder / f"{stem}{suffix}" for suffix in (".csv", ".parquet") if (folder / f"{stem}{suffix}").exists()]
+    here = [path for path in (folder / f"{stem}.csv", folder / f"{stem}.parquet") if path.exists()]
     if needed and not here:
         raise MedkitError(f"The folder {folder} has no {stem}.csv (or {stem}.parquet). A folder of stays has two "
                           "tables: stays.csv (patient, time, variable, value) and outcomes.csv (patient, died).")
@@ -126,13 +126,3 @@ def read_outcomes(path):
     cells_filled(frame, ["patient", "died"], path)
     refuse(frame["patient"].duplicated(), path, lambda row: f"patient {frame['patient'][row]} stands there twice")
     return frame.assign(died=numbers(frame, "died", path)).set_index("patient")["died"]
-
-
-def outcomes_within(rows, path):
-    """Take outcomes from the rows of the variable "died"."""
-    died = rows[rows["variable"] == "died"].groupby("patient")["value"].last()
-    lost = rows["patient"][~rows["patient"].isin(died.index)]
-    if len(lost):
-        raise MedkitError(f"{path}: nothing says what became of patient {lost.iloc[0]}. Put an outcomes.csv (patient, "
-                          "died) beside the table, or add a row with the variable 'died' (0 or 1) for each patient.")
-    return died

@@ -84,12 +84,12 @@ def load(path, seed=0):
         If anything does not fit: it names the file, the row and the column.
     """
     path = Path(path).expanduser()
-    with explained(f"{path} cannot be used", f"Is its schema right ({schema.place(path)})?"):
+    with explained(f"{path} cannot be used", f"Is its schema right ({tables.place(path)})?"):
         told = schema.read(path)
         made = {"table": from_table, "images": from_images, "recordings": from_recordings}[told["kind"]](path, told, seed)
     folder.check_classes(made.y, made.classes, made.parts, path)
     tables.columns_there(made.facts, told.get("groups", []), path)
-    fetch.used[path.name] = images.digest_of(made.y, *([made.X] if made.kind != "table" else [hashes(made.X)]))
+    fetch.used[path.name] = images.digest_of(made.y, hashes(made.X) if made.kind == "table" else made.X)
     return made
 
 
@@ -109,10 +109,9 @@ def from_table(path, told, seed):
         raise MedkitError(f"{path}: the outcome '{roles['outcome']}' has {len(classes)} different values; {MOST_CLASSES} classes "
                           "can be told apart. Name another column, or cut numbers into classes.")
     aside = {roles[key] for key in ("outcome", "patient", "outcome_date") if key in roles}
-    X = tables.typed(frame, {c: k for c, k in told["columns"].items() if c not in aside}, path)
-    X = X.drop(columns=[c for c in aside if c in X])
+    X = tables.typed(frame.drop(columns=list(aside)), told["columns"], path)
     if not X.shape[1]:
-        raise MedkitError(f"{path} has no column to predict from. See [columns] in {schema.place(path)}.")
+        raise MedkitError(f"{path} has no column to predict from. See [columns] in {tables.place(path)}.")
     patients = frame[roles["patient"]].to_numpy(str) if "patient" in roles else row_names(len(frame))
     notes = [] if "patient" in roles else [schema.nobody(frame.drop(columns=list(aside)))]
     return Own(path.stem, "table", [str(c) for c in classes], X, y, patients, by_patient(patients, y, seed=seed), frame,
@@ -133,7 +132,7 @@ def from_images(path, told, seed):
     facts = known.assign(**{"width (pixels)": sides[:, 0], "height (pixels)": sides[:, 1],
                             "brightness": X.mean(axis=(1, 2, 3)), "format": labels["file"].map(suffix)})
     boxes = scaled_boxes(labels, sides, told["size"], path / "labels.csv") if set(BOX) <= set(labels) else None
-    return Own(path.resolve().name, "images", classes, X, y, patients, parts, pd.DataFrame(facts), told, notes, boxes)
+    return Own(path.resolve().name, "images", classes, X, y, patients, parts, facts, told, notes, boxes)
 
 
 def suffix(name):

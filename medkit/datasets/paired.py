@@ -16,7 +16,7 @@ from .split import by_patient
 
 SIDE, HOURS, SECONDS, FS = 32, 24, 5, 100  # light enough for a laptop
 PANEL = "Creatinine BUN K Na Mg HCO3 Urine Glucose HCT Platelets Albumin".split()  # says little of the lungs
-LABS = ("crp", "d-dimer", "ldh", "lymphocytes", "neutrophils", "pco2", "po2")
+LABS = "crp d-dimer ldh lymphocytes neutrophils pco2 po2".split()
 
 
 @dataclass(frozen=True)
@@ -125,5 +125,5 @@ def from_hannover(seed):
     y, patients = table["icu_admission_offset"].notna().to_numpy(np.int64), table["patient_id"].to_numpy(str)
     notes = [*catalog.card("hannover-cxr").pitfalls, "Values measured after the image are left out."]
     return Paired("Hannover X-rays", "intensive care at some time", {"image": image, "values": values}, y, patients,
-                  by_patient(patients, y, (0.5, 0.15, 0.35), seed), list(LABS), 0, notes,
+                  by_patient(patients, y, (0.5, 0.15, 0.35), seed), LABS, 0, notes,
                   groups=table[["projection", "sex"]])

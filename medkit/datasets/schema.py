@@ -14,9 +14,6 @@ from ..files import write_text
 from . import tables
 from .folder import SUFFIXES, read_labels
 
-NUMBER = (int, float)
-KEYS = {"kind": str, "outcome": str, "positive": str, "patient": str, "treatment": str, "outcome_date": str,
-        "groups": list, "columns": dict, "units": dict, "size": int, "seconds": NUMBER, "fs": NUMBER}
 KINDS = ("table", "images", "recordings")
 # Words in the names of columns, by what such a column is likely to be.
 WORDS = {"outcome": "outcome died death mortality dead target label event readmitted diagnosis class",
@@ -48,60 +45,58 @@ def kind_of(path):
     return "images" if table["file"].map(lambda f: Path(str(f)).suffix.lower() in SUFFIXES).any() else "recordings"
 
 
-def place(path):
-    """Say where the schema of some data stands."""
-    return path / "schema.toml" if path.is_dir() else path.with_suffix(".toml")
-
-
 def read(path):
     """Read and check the schema of some data; what it does not say is inferred."""
-    told, where = tables.schema_beside(path / "schema" if path.is_dir() else path), place(path)
-    for key, value in told.items():
-        if key not in KEYS:
-            raise MedkitError(f"{where}: {unknown('key', key, KEYS)}")
-        if not isinstance(value, KEYS[key]) or isinstance(value, bool):
-            raise MedkitError(f"{where}: '{key}' has the wrong type ({value!r}).")
+    told, where = tables.schema_beside(path), tables.place(path)
     found = infer(path) | told
     if found["kind"] not in KINDS:
         raise MedkitError(f"{where}: {unknown('kind', found['kind'], KINDS)}")
-    if found["kind"] == "table" and not found.get("outcome"):
-        raise no_outcome(tables.read_frame(path), path)
     for key, low, high in (("size", 16, 1024), ("seconds", 0.1, 3600), ("fs", 1, 100_000)):
         if key in found and not low <= found[key] <= high:
             raise MedkitError(f"{where}: '{key}' should lie between {low} and {high:,}, not at {found[key]}.")
-    inferred = infer_columns(path, found) if found["kind"] == "table" else {}
+    if found["kind"] != "table":
+        return found | {"columns": told.get("columns", {})}
+    frame = tables.read_frame(path)
+    if not found.get("outcome"):
+        raise no_outcome(frame, path)
+    inferred = infer_columns(frame, found)
     ignored = [c for c, kind in inferred.items() if kind == "ignore" and c not in told.get("columns", {})]
     return found | {"columns": inferred | told.get("columns", {})} | ({"ignored": ignored} if ignored else {})
 
 
 def no_outcome(frame, path):
     """Make the error for a table in which no column can be the outcome: it names a column that is called so in vain."""
-    bare = [c for c in frame if str(c).lower() in WORDS["outcome"].split() and frame[c].nunique() < 2]
+    bare = bare_outcomes(frame)
     why = (f"'{bare[0]}' has one value only" if bare else
            "none has a name such as died, and none but groups such as sex has two values")
-    return MedkitError(f"{path}: which column is the outcome is not clear: {why}. Name it in {place(path)}, by the "
+    return MedkitError(f"{path}: which column is the outcome is not clear: {why}. Name it in {tables.place(path)}, by the "
                        f'line outcome = "NAME". Columns: {", ".join(map(str, frame.columns))}.')
+
+
+def bare_outcomes(frame):
+    """Name the columns that are called like an outcome, but have one value only."""
+    return [c for c in frame if str(c).lower() in WORDS["outcome"].split() and frame[c].nunique() < 2]
 
 
 def infer(path):
     """Infer the keys of a schema, less its columns, from the names and values of the data."""
     kind = kind_of(path)
     if kind != "table":
-        return {"kind": kind} | ({"size": 64} if kind == "images" else {"seconds": 10}) | {"groups": groups_in(path)}
+        columns = tables.read_frame(path / "labels.csv") if (path / "labels.csv").exists() else []
+        return {"kind": kind} | ({"size": 64} if kind == "images" else {"seconds": 10}) | {"groups": groups_in(columns)}
     frame = tables.read_frame(path)
     if not len(frame):
         raise MedkitError(f"{path} has no rows.")
     found = {"kind": kind} | {role: name for role in WORDS if (name := by_name(frame, role))}
     two = [c for c in frame if frame[c].nunique() == 2 and str(c).lower() not in GROUPS and c not in found.values()]
-    if two and not any(str(c).lower() in WORDS["outcome"].split() and frame[c].nunique() < 2 for c in frame):
+    if two and not bare_outcomes(frame):
         found.setdefault("outcome", two[-1])
-    return found | {"groups": [c for c in frame if str(c).lower() in GROUPS and c not in found.values()]}
+    return found | {"groups": groups_in(frame)}
 
 
-def groups_in(folder):
-    """Find columns of subgroups in the labels of a folder."""
-    path = folder / "labels.csv"
-    return [c for c in tables.read_frame(path) if str(c).lower() in GROUPS] if path.exists() else []
+def groups_in(columns):
+    """Find the columns of subgroups by their names."""
+    return [c for c in columns if str(c).lower() in GROUPS]
 
 
 def by_name(frame, role):
@@ -118,9 +113,8 @@ def nobody(frame):
         f" If '{like[0]}' does, whose values repeat, the test is too kind: say so in the schema." if like else "")
 
 
-def infer_columns(path, schema):
+def infer_columns(frame, schema):
     """Infer the type of each column of a table that may serve as a variable."""
-    frame = tables.read_frame(path)
     roles = {schema.get(key) for key in ("outcome", "patient", "outcome_date")}
     return {c: type_of(frame[c].dropna(), bool(NAMING.search(str(c)))) for c in frame if c not in roles}
 
@@ -169,26 +163,26 @@ def positive_of(counts):
 def write(path, force=False):
     """Write the inferred schema beside the data, with remarks, and give its path."""
     path = Path(path).expanduser()
-    where = place(path)
+    where = tables.place(path)
     if where.exists() and not force:
         raise MedkitError(f"{where} is there already. Edit it, or replace it with --force.")
     schema = infer(path)
-    lines = [f"# Inferred from {plain(path.name)}. Correct what is wrong, then run: medkit report PATH"]
+    lines = [f"# Inferred from {path.name!r}. Correct what is wrong, then run: medkit report PATH"]
     lines += [f"{key} = {toml(value)}" for key, value in schema.items()]
-    lines += (remarks(schema, tables.read_frame(path), infer_columns(path, schema)) if schema["kind"] == "table" else
+    lines += (remarks(schema, tables.read_frame(path)) if schema["kind"] == "table" else
               positive_line(read_labels(path)["label"]))
     write_text(where, "\n".join(lines) + "\n")
     return where
 
 
-def remarks(schema, frame, columns):
+def remarks(schema, frame):
     """Give the part of a table's schema that tells of its columns."""
     absent = [f'# {key} = "..."  # {what}' for key, what in (
         ("outcome", "the column to predict, which must be named"),
         ("patient", "the column that names the patient; without it each row is a patient"),
         ("treatment", "the column that tells the treatment"), ("outcome_date", "when the outcome came to be known"))
         if key not in schema]
-    told = [f"{toml(c)} = {toml(kind)}  # {about(frame[c], kind)}" for c, kind in columns.items()]
+    told = [f"{toml(c)} = {toml(kind)}  # {about(frame[c], kind)}" for c, kind in infer_columns(frame, schema).items()]
     positive = positive_line(frame[schema["outcome"]]) if "outcome" in schema else []
     return [*positive, *absent, "", "[columns]  # number, category, date or ignore", *told, "",
             "[units]  # for example: creatinine = \"mg/dL\"; a saved model refuses data in other units"]
@@ -213,9 +207,4 @@ def about(values, kind):
 
 def toml(value):
     """Write a value as TOML."""
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f") if isinstance(value, (str, list)) else str(value)
-
-
-def plain(text):
-    """Make a text fit for a comment of one line."""
-    return re.sub(r"[^\x20-\x7e\u00a0-\ud7ff]", "?", str(text))
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

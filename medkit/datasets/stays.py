@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from ..errors import MedkitError, unknown
 from ..hospital import admit
-from .challenge2012 import measurements, outcomes_of
+from .challenge2012 import outcomes_of, rows_of
 from .longtable import SPEC, STATIC, at_admission, gridded, mended, read_long
 from .split import by_patient
 
@@ -66,11 +66,6 @@ class Stays:
         """Whether each cell was measured: bool, as `values`."""
         return np.isfinite(self.values)
 
-    @property
-    def since(self):
-        """Hours since the last measurement before each hour, as `values`: see `hours_since`."""
-        return hours_since(self.mask)
-
 
 def hours_since(mask):
     """Count the hours since each variable was last measured, before the hour itself.
@@ -103,8 +98,8 @@ def load(source=HOSPITAL, hours=48, seed=0, sets="a", clean=True):
         How many hours from admission, 1 to 48 for the challenge.
     seed : int
         Which split; for the hospital also which patients.
-    sets : str
-        Sets of the challenge, such as "a" or "bc".
+    sets : {"a", "b", "c"}
+        Which set of the challenge.
     clean : bool
         Mend units and leave out impossible values. False keeps what was written down (to show what cleaning does).
 
@@ -154,22 +149,20 @@ def groups_of(static):
                          "unit": static["ICUType"].map(ICU_TYPES)}).fillna("unknown")
 
 
-def challenge(hours, seed, sets, clean):
-    """Load sets of the challenge; all sets have the same variables, in the same order."""
+def challenge(hours, seed, letter, clean):
+    """Load a set of the challenge; all sets have the same variables, in the same order."""
     if hours > 48:
         raise MedkitError(f"The stays of {CHALLENGE} last 48 hours; got hours={hours}.")
-    sets = "".join(dict.fromkeys(sets))
-    for letter in sets or "-":
-        if letter not in "abc":
-            raise unknown(f"set of {CHALLENGE}", letter, "abc")
-    rows = measurements(sets, clean)
-    outcomes = pd.concat([outcomes_of(s) for s in sets], ignore_index=True)
+    if letter not in ("a", "b", "c"):
+        raise unknown(f"set of {CHALLENGE}", letter, "abc")
+    rows, outcomes, how = rows_of(letter), outcomes_of(letter), ""
+    if clean:
+        rows, impossible = mended(rows)
+        how = f", but units mended and {impossible.sum():,} impossible values left out"
     patients = outcomes["RecordID"].to_numpy()
     values = gridded(rows, patients, SERIES, hours)
     bare = int((~np.isfinite(np.delete(values, SERIES.index("Weight"), axis=2))).all(axis=(1, 2)).sum())
-    how = f", but units mended and {rows.attrs['impossible']:,} impossible values left out" if clean else ""
-    notes = [f"Real stays: PhysioNet/CinC challenge 2012, set {' and '.join(sets)}. "
-             f"Values as they were written down{how}.",
+    notes = [f"Real stays: PhysioNet/CinC challenge 2012, set {letter}. Values as they were written down{how}.",
              f"{bare} of {len(patients):,} stays hold no time series{f' in the first {hours} hours' * (hours < 48)}."]
     scores = outcomes[["SAPS-I", "SOFA", "Survival"]].astype(float).where(lambda s: s >= 0)
     return assembled(CHALLENGE, SERIES, values, at_admission(rows, patients, hours),
@@ -180,15 +173,15 @@ def challenge(hours, seed, sets, clean):
 def from_table(path, hours, seed, clean):
     """Load a user's long table."""
     rows, died, notes = read_long(path)
-    if not died.isin([0, 1]).all():
-        raise MedkitError(f"{path}: 'died' should be 0 or 1; patient {died.index[~died.isin([0, 1])][0]} has "
-                          f"{died[~died.isin([0, 1])].iloc[0]}.")
-    lost = rows["patient"][~rows["patient"].isin(died.index)]
+    odd, lost = died[~died.isin([0, 1])], rows["patient"][~rows["patient"].isin(died.index)]
+    if len(odd):
+        raise MedkitError(f"{path}: 'died' should be 0 or 1; patient {odd.index[0]} has {odd.iloc[0]}.")
     if len(lost):
-        raise MedkitError(f"{path}: patient {lost.iloc[0]} has measurements but no outcome.")
+        raise MedkitError(f"{path}: patient {lost.iloc[0]} has measurements but no outcome. Put an outcomes.csv (patient, died) "
+                          "beside the table, or add a row with the variable 'died' (0 or 1) for each patient.")
     rows, told = cleaned(rows, path) if clean else (rows, [])
     patients = died.index.to_numpy()
-    variables = sorted((set(rows["variable"]) - set(STATIC)) | ({"Weight"} & set(rows["variable"])))
+    variables = sorted(set(rows["variable"]) - (set(STATIC) - {"Weight"}))
     if not variables:
         raise MedkitError(f"{path}: no variable has a value that can be used.")
     values = gridded(rows, patients, variables, hours)

@@ -5,7 +5,6 @@ A user's CSV or Parquet file may have a schema beside it, a TOML file of the sam
     outcome = "died"        # the column to predict
     patient = "mrn"         # the column that names the patient
     positive = "yes"        # of two outcomes, the one to find; else it is guessed by their names, then by rarity
-    time = "days"           # survival alone: time to the outcome, or to the end of follow-up
     [columns]               # columns that are not named here are taken as they look
     age = "number"          # text in it is an error that names the row
     ward = "category"
@@ -16,7 +15,7 @@ A user's CSV or Parquet file may have a schema beside it, a TOML file of the sam
 import csv
 import io
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +26,8 @@ from ..files import read_toml
 from .split import by_patient
 
 TYPES = ("number", "category", "date", "ignore")
+KEYS = {"kind": str, "outcome": str, "positive": str, "patient": str, "treatment": str, "outcome_date": str, "groups": list,
+        "columns": dict, "units": dict, "size": int, "seconds": (int, float), "fs": (int, float)}  # of a schema
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,7 @@ class Table:
 
     `X` maps "train", "valid" and "test" to DataFrames of features; `y` to int64 class codes of
     shape (n,); `patients` to patient ids of shape (n,); rows of one patient stand together, in the
-    order of time (in a user's file: in the order of the file, and rows that are wholly alike count once). For survival
-    `time` maps parts to times of shape (n,), and `y` is 1 where the event was seen, 0 where follow-up ended before.
+    order of time (in a user's file: in the order of the file, and rows that are wholly alike count once).
     """
 
     name: str
@@ -44,100 +44,89 @@ class Table:
     X: dict
     y: dict
     patients: dict
-    time: dict | None = None
-    notes: list = field(default_factory=list)
+    notes: list
 
 
-def bundled():
-    """Give the tables that can be loaded by name: {name: function of the seed that reads one}."""
-    from . import cohorts
-
-    return {"wisconsin-breast-cancer": lambda seed: wisconsin(), "diabetes130": lambda seed: cohorts.diabetes130(),
-            "whas500": lambda seed: cohorts.whas500(), "gbsg2": lambda seed: cohorts.gbsg2(),
-            "hospital-readmission": cohorts.hospital_readmission, "hospital-survival": cohorts.hospital_survival}
-
-
-def load(source, outcome="outcome", patient=None, seed=0, time=None, schema=None):
+def load(source, outcome="outcome", patient=None, seed=0):
     """Load a table by the name of a data set or from a CSV or Parquet file.
 
     Parameters
     ----------
     source : str or path
-        "wisconsin-breast-cancer", "diabetes130", "whas500", "gbsg2", "hospital-readmission", "hospital-survival" (the
-        last two are simulated), or the path of a file.
+        "wisconsin-breast-cancer", "diabetes130", "hospital-readmission" (simulated), or the path of a file.
     outcome : str
-        For a file: the column to predict. It may not contradict a schema beside the file; nor may `patient` and `time`.
+        For a file: the column to predict. It may not contradict a schema beside the file; nor may `patient`.
     patient : str, optional
         For a file: the column that names the patient (007 is not 7). Without it one so called serves; else each row is
         a patient. A note says which.
     seed : int
         Which split; for the hospital also which patients.
-    time : str, optional
-        For a file: the column of survival times; the outcome is then 1 where the event was seen, else 0.
-    schema : dict, optional
-        For a file: what stands above in TOML, which it replaces.
 
     Raises
     ------
     MedkitError
         If there is no such table, or a row is wrong; the message names the row and the column.
     """
+    from . import cohorts
+
     path = Path(source).expanduser()
-    if not path.suffix:
-        if str(source) not in bundled():
-            raise unknown("table", source, bundled())
-        return split(str(source), *bundled()[str(source)](seed), seed=seed)
-    given = {"outcome": outcome if outcome != "outcome" else None, "patient": patient, "time": time}
-    told = agreed({k: v for k, v in given.items() if v}, schema or schema_beside(path), path)
-    return split(path.stem, *read_file(path, {"outcome": "outcome"} | told), seed=seed)
+    if path.suffix:
+        return split(path.stem, *read_file(path, agreed(path, outcome, patient)), seed)
+    if str(source) not in cohorts.BY_NAME:
+        raise unknown("table", source, cohorts.BY_NAME)
+    return split(str(source), *cohorts.BY_NAME[str(source)](seed), seed)
 
 
-def agreed(given, told, path):
-    """Join parameters and a schema; what contradicts is an error."""
+def agreed(path, outcome, patient):
+    """Join parameters and the schema of a table; what contradicts is an error."""
+    told, given = schema_beside(path), {"outcome": outcome if outcome != "outcome" else None, "patient": patient}
+    given = {key: value for key, value in given.items() if value}
     for key, value in given.items():
         if told.get(key, value) != value:
             raise MedkitError(f"The parameters say that the {key} of {path} is '{value}', but the schema says "
-                              f"'{told[key]}' ({path.with_suffix('.toml')}). Correct it, or leave the parameter out.")
-    return given | told
+                              f"'{told[key]}' ({place(path)}). Correct it, or leave the parameter out.")
+    return {"outcome": outcome} | given | told
 
 
-def split(name, X, y, patients, classes, time=None, notes=(), seed=0):
+def split(name, X, y, patients, classes, notes, seed):
     """Split a frame and its outcome by patient."""
     parts = by_patient(patients, y, seed=seed)
     return Table(name, classes, {p: X.iloc[r].reset_index(drop=True) for p, r in parts.items()},
-                 {p: y[r] for p, r in parts.items()}, {p: patients[r] for p, r in parts.items()},
-                 None if time is None else {p: time[r] for p, r in parts.items()}, list(notes))
+                 {p: y[r] for p, r in parts.items()}, {p: patients[r] for p, r in parts.items()}, notes)
+
+
+def place(path):
+    """Say where the schema of some data stands: beside a table, or inside a folder."""
+    return path / "schema.toml" if path.is_dir() else path.with_suffix(".toml")
 
 
 def schema_beside(path):
-    """Read the schema that stands beside a table, if there is one."""
-    beside = path.with_suffix(".toml")
-    with explained(f"{beside} cannot be read as TOML"):
-        return read_toml(beside) if beside.exists() else {}
-
-
-def wisconsin():
-    """Read the Wisconsin diagnostic breast cancer table; 1 stands for malignant (Street et al., 1993)."""
-    from sklearn.datasets import load_breast_cancer
-
-    data = load_breast_cancer(as_frame=True)
-    return data.data, (data.target == 0).to_numpy(np.int64), np.arange(len(data.data)), ["benign", "malignant"]
+    """Read and check the schema of some data, if there is one."""
+    where = place(path)
+    with explained(f"{where} cannot be read as TOML"):
+        told = read_toml(where) if where.exists() else {}
+    for key, value in told.items():
+        if key not in KEYS:
+            raise MedkitError(f"{where}: {unknown('key', key, KEYS)}")
+        if not isinstance(value, KEYS[key]) or isinstance(value, bool):
+            raise MedkitError(f"{where}: '{key}' has the wrong type ({value!r}).")
+    return told
 
 
 def read_file(path, schema):
-    """Read a user's table and part it into features, outcome codes, patients, class names and times."""
+    """Read a user's table and part it into features, outcome codes, patients, class names and notes."""
     from .schema import dates_in
 
-    outcome, patient, time = (schema.get(key) for key in ("outcome", "patient", "time"))
+    outcome, patient = schema["outcome"], schema.get("patient")
     frame, told = read_frame(path, patient), []
+    if outcome not in frame:
+        raise MedkitError(f"{path}: {unknown('column', outcome, frame.columns)} Name the outcome in {place(path)}, by "
+                          'the line outcome = "NAME".')
     if not patient:
-        patient, told = patient_in(frame, [outcome, time])
+        patient, told = patient_in(frame.drop(columns=outcome))
         frame = read_frame(path, patient) if patient else frame
     frame, notes = once(frame) if patient else (frame, [])
-    needed = [column for column in (outcome, patient, time) if column]
-    if outcome not in frame:
-        raise MedkitError(f"{path}: {unknown('column', outcome, frame.columns)} Name the outcome in {path.with_suffix('.toml')}, by "
-                          'the line outcome = "NAME".')
+    needed = [outcome, patient] if patient else [outcome]
     columns_there(frame, [*needed, *schema.get("columns", {})], path)
     cells_filled(frame, needed, path)
     classes, y = coded(frame[outcome], path, schema.get("positive"))
@@ -146,10 +135,9 @@ def read_file(path, schema):
     dates = dates_in(frame.drop(columns=needed))
     told += [f"Dates are no variables, and were left out: {', '.join(map(str, dates))}."] if dates else []
     X = typed(frame.drop(columns=needed), dict.fromkeys(dates, "date") | schema.get("columns", {}), path)
-    times = survival_times(frame, time, outcome, path)
     patients, order = np.asarray(patients), np.argsort(patients, kind="stable")
     return (X.iloc[order], y[order], patients[order], [str(c) for c in classes],
-            None if times is None else times[order], notes + told + (backwards(frame, patient, dates) if patient else []))
+            notes + told + (backwards(frame, patient, dates) if patient else []))
 
 
 def backwards(frame, patient, dates):
@@ -161,11 +149,10 @@ def backwards(frame, patient, dates):
             for c, n in later.items() if n]
 
 
-def patient_in(frame, others):
-    """Find the column that names the patient, or None, and what to note of it; `others` play another role."""
+def patient_in(frame):
+    """Find the column that names the patient, or None, and what to note of it."""
     from . import schema
 
-    frame = frame.drop(columns=[c for c in others if c in frame])
     found = schema.by_name(frame, "patient")
     return found, [f"The column '{found}' is taken to name the patient." if found else schema.nobody(frame)]
 
@@ -210,17 +197,6 @@ def categories(values):
     """Give a column as categories; whole numbers that are floats for the sake of gaps are whole again: 1, not 1.0."""
     whole = values.dtype.kind == "f" and (values.dropna() % 1 == 0).all()
     return (values.astype("Int64") if whole else values).astype("category")
-
-
-def survival_times(frame, time, outcome, path):
-    """Check and give times to an event; None where the outcome is no survival."""
-    if not time:
-        return None
-    times = numbers(frame, time, path)
-    refuse(times < 0, path, lambda row: f"the time is {times[row]:g}; survival needs times of 0 or more")
-    refuse(~frame[outcome].isin([0, 1]), path, lambda row: f"the outcome is '{frame[outcome][row]}'; survival needs "
-           "1 (the event was seen) or 0 (follow-up ended before)")
-    return times.to_numpy()
 
 
 def read_frame(path, patient=None, dtype=None):

@@ -6,15 +6,15 @@ import numpy as np
 import pandas as pd
 
 from .. import fetch
-from ..errors import MedkitError, unknown
-from . import cohorts, tables
+from ..errors import unknown
+from ..hospital import admit, treatment
+from ..hospital.outcome import expected_days
 
 DOSES = ("virtual-hospital", "iwpc-warfarin")
 TRIALS = ("virtual-hospital", "hospital-confounded", "gbsg", "gbsg2", "deepsurv-simulated")
 INDUCERS = ["Carbamazepine (Tegretol)", "Phenytoin (Dilantin)", "Rifampin or Rifampicin"]
 LINKED = {"1173": {"C/C": "G/G", "C/T": "A/G", "T/T": "A/A"}, "2255": {"C/C": "G/G", "C/T": "A/G", "T/T": "A/A"},
           "1542": {"G/G": "G/G", "C/G": "A/G", "C/C": "A/A"}}
-STARS = ("*1/*1", "*1/*2", "*1/*3", "*2/*2", "*2/*3", "*3/*3", "*1/*5", "*1/*6", "*1/*11", "*1/*13", "*1/*14")
 BREAST = ["hormone therapy", "tumour size", "postmenopausal", "age", "positive nodes", "progesterone", "oestrogen"]
 
 
@@ -68,12 +68,12 @@ def iwpc_file():
 def iwpc(table):
     """Keep the patients with a dose, a decade, a height and a weight: 4,386 of 5,700."""
     table = table.dropna(subset=["PharmGKB Subject ID"])
-    dose = check_doses(table["Therapeutic Dose of Warfarin"])
+    dose = table["Therapeutic Dose of Warfarin"]
     people = pd.DataFrame({
         "decade": pd.to_numeric(table["Age"].astype(str).str[0], errors="coerce"), "height": table["Height (cm)"],
         "weight": table["Weight (kg)"], "female": 1.0 * (table["Gender"] == "female"),
-        "vkorc1": check_genotypes(vkorc1(table), ("A/A", "A/G", "G/G"), "VKORC1"),
-        "cyp2c9": check_genotypes(table["CYP2C9 consensus"], STARS, "CYP2C9"), "race": table["Race (OMB)"],
+        "vkorc1": vkorc1(table).fillna("unknown"), "cyp2c9": table["CYP2C9 consensus"].fillna("unknown"),
+        "race": table["Race (OMB)"],
         "inducer": table[INDUCERS].max(axis=1).fillna(0), "amiodarone": table["Amiodarone (Cordarone)"].fillna(0),
         "smoker": table["Current Smoker"].astype(float), "simvastatin": table["Simvastatin (Zocor)"].astype(float)})
     kept = people[["decade", "height", "weight"]].notna().all(axis=1) & dose.notna()
@@ -94,20 +94,6 @@ def vkorc1(table):
     return found
 
 
-def check_genotypes(column, known, gene):
-    """Refuse a genotype that nobody knows; a missing one may pass, as "unknown"."""
-    tables.refuse(column.notna() & ~column.isin(known), "The table", lambda row:
-                  f"{unknown(f'{gene} genotype', column[row], known)} Leave it empty if it is not known")
-    return column.fillna("unknown")
-
-
-def check_doses(dose):
-    """Refuse a weekly dose that is not above 0 mg; a missing one may pass."""
-    tables.refuse(dose.notna() & ~(dose > 0), "The table", lambda row: f"a stable dose of {dose[row]:g} mg a week. It must be "
-                  "above 0; leave it empty if the patient never had one")
-    return dose
-
-
 def allele_count(genotypes):
     """Count the alternative allele, the second of the alphabet's order, in genotypes such as "A/G"."""
     letters = sorted(set("".join(genotypes.dropna())) - {"/"})
@@ -116,10 +102,7 @@ def allele_count(genotypes):
 
 def hospital_doses(n, seed):
     """Give warfarin to simulated patients."""
-    from .. import hospital
-    from ..hospital import treatment
-
-    cohort = hospital.admit(n, seed=seed)
+    cohort = admit(n, seed)
     p, g, given = cohort.patients, cohort.genes, cohort.anticoagulant()
     people = pd.DataFrame({
         "decade": np.floor(p["age"] / 10), "height": p["height"], "weight": p["bmi"] * (p["height"] / 100) ** 2,
@@ -134,23 +117,11 @@ def hospital_doses(n, seed):
 
 def trial(source="virtual-hospital", n=4000, seed=0):
     """Load patients of two arms, in parts; the simulated ones (`n`) come with what each arm would have done."""
-    if source in TRIALS[:2]:
-        return hospital_trial(n, seed, "confounded" if source.endswith("confounded") else "randomised")
-    if source == "gbsg2":
-        return german()
     if source not in TRIALS:
         raise unknown("trial", source, TRIALS)
-    return deepsurv(source)
-
-
-def check_trial(found):
-    """Refuse a trial that can teach nothing about a treatment."""
-    if len(np.unique(found.arm)) < 2:
-        raise MedkitError(f"{found.name}: all {len(found.arm):,} patients are in one arm ({found.arms[found.arm[0]]}). "
-                          "Without a comparison no effect can be estimated.")
-    if not found.event.any():
-        raise MedkitError(f"{found.name}: everybody is censored, nobody had the event. Follow up for longer.")
-    return found
+    if source in TRIALS[:2]:
+        return hospital_trial(n, seed, "confounded" if source == TRIALS[1] else "randomised")
+    return german() if source == "gbsg2" else deepsurv(source)
 
 
 def split(n, seed):
@@ -161,21 +132,18 @@ def split(n, seed):
 
 def hospital_trial(n, seed, assignment):
     """Give clopidogrel or usual care to simulated patients: the arms 0 and 2 of the hospital."""
-    from .. import hospital
-    from ..hospital.outcome import expected_days
-
-    cohort = hospital.admit(n, seed=seed)
+    cohort = admit(n, seed)
     given, after = cohort.treatment(assignment, 3), cohort.outcome(assignment, 3)
     kept = (given["arm"] != 1).to_numpy()
     p, g = cohort.patients[kept].reset_index(drop=True), cohort.genes[kept].reset_index(drop=True)
     seen = p.drop(columns=["patient_id", "sex", "hospital"]).astype(float).assign(female=1.0 * (p["sex"] == "female"))
     seen["smoker"] = 1.0 * (seen["smoking_pack_years"] > 0)
     expected = np.stack([expected_days(cohort, given[f"effect_{k}"].to_numpy())[kept] for k in (0, 2)], axis=1)
-    return check_trial(Trial(
+    return Trial(
         f"virtual hospital (simulated), {assignment}", seen.join(g[["CDKN2B_AS1", "CYP2C19_2", "LPA", "ADRB1"]].astype(float)),
         (given["arm"].to_numpy()[kept] == 2).astype(int), after["days"].to_numpy()[kept],
         after["event"].to_numpy(bool)[kept], "days", 365, ("usual care", "clopidogrel"), split(kept.sum(), seed),
-        [f"{kept.sum():,} simulated patients, treatment {assignment}; sizes of effects are made up."], {"expected": expected}))
+        [f"{kept.sum():,} simulated patients, treatment {assignment}; sizes of effects are made up."], {"expected": expected})
 
 
 def deepsurv(source):
@@ -197,20 +165,22 @@ def deepsurv(source):
     rest = X, arm.to_numpy(int), time, event
     if real:
         train, valid = np.split(np.random.default_rng(0).permutation(parts["train"]), [1236])
-        return check_trial(Trial(source, *rest, "months", 60, ("no treatment", "hormone therapy"),
-                                 parts | {"train": np.sort(train), "valid": np.sort(valid)},
-                                 ["Real patients: Rotterdam tumour bank (training, validation), GBSG trial (test)."]))
+        return Trial(source, *rest, "months", 60, ("no treatment", "hormone therapy"),
+                     parts | {"train": np.sort(train), "valid": np.sort(valid)},
+                     ["Real patients: Rotterdam tumour bank (training, validation), GBSG trial (test)."])
     rate = event[arm == 0].sum() / time[arm == 0].sum() * np.exp(np.outer(whole["hr"], (0, 1)))
-    return check_trial(Trial(source, *rest, "units", 3, ("placebo", "treatment"), parts,
-                             ["Simulated by the makers of DeepSurv, with a known effect of treatment."],
-                             {"expected": (1 - np.exp(-3 * rate)) / rate}))
+    return Trial(source, *rest, "units", 3, ("placebo", "treatment"), parts,
+                 ["Simulated by the makers of DeepSurv, with a known effect of treatment."],
+                 {"expected": (1 - np.exp(-3 * rate)) / rate})
 
 
 def german():
     """Read the GBSG2 trial (Schumacher et al., 1994), months to recurrence or death."""
-    X, event, _, _, days, _ = cohorts.gbsg2()
+    from sksurv.datasets import load_gbsg2
+
+    X, fate = load_gbsg2()
     coded = X.assign(menostat=1.0 * (X["menostat"] == "Post"), tgrade=X["tgrade"].astype(str).str.len().astype(float))
-    return check_trial(Trial("gbsg2", coded.drop(columns="horTh").astype(float), (X["horTh"] == "yes").to_numpy(int),
-                             days / 30.44, event.astype(bool), "months", 60, ("none", "hormonal therapy"), split(len(X), 0),
-                             [f"{len(X)} real patients of the German Breast Cancer Study Group; months to recurrence "
-                              "or death. Not all were randomised to hormonal therapy."]))
+    return Trial("gbsg2", coded.drop(columns="horTh").astype(float), (X["horTh"] == "yes").to_numpy(int),
+                 fate["time"].astype(float) / 30.44, fate["cens"].astype(bool), "months", 60, ("none", "hormonal therapy"),
+                 split(len(X), 0), [f"{len(X)} real patients of the German Breast Cancer Study Group; months to recurrence "
+                                    "or death. Not all were randomised to hormonal therapy."])

@@ -8,9 +8,9 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from ..errors import MedkitError
+from ..errors import MedkitError, unknown
 
-STATISTICS = ("last", "mean", "min", "max", "slope", "count", "since")
+STATISTICS = ("last", "mean", "min", "max", "count", "since")
 
 
 def series(X, like=None):
@@ -55,16 +55,9 @@ class HourByHour(TransformerMixin, BaseEstimator):
     def transform(self, X):
         """Give float32 series with the same patients and hours; an indicator adds variables at the end."""
         check_is_fitted(self)
-        return self._rows(X, self.transformer_.transform, self.variables_)
-
-    def inverse_transform(self, X):
-        """Go back to the units that were there, where the transformer can."""
-        check_is_fitted(self)
-        return self._rows(X, self.transformer_.inverse_transform)
-
-    def _rows(self, X, change, like=None):
-        n, hours, _ = series(X, like).shape
-        return np.asarray(change(X.reshape(n * hours, -1)), np.float32).reshape(n, hours, -1)
+        n, hours, _ = series(X, self.variables_).shape
+        rows = self.transformer_.transform(np.asarray(X).reshape(n * hours, -1))
+        return np.asarray(rows, np.float32).reshape(n, hours, -1)
 
 
 class ForwardFill(TransformerMixin, BaseEstimator):
@@ -74,12 +67,10 @@ class ForwardFill(TransformerMixin, BaseEstimator):
     ----------
     before : {"median", "missing"}
         What stands before the first measurement: the median (0 where nobody was measured), or still NaN.
-    mask : bool
-        Append a 1 for each measured cell and a 0 for each filled one: 2 * variables come out.
     """
 
-    def __init__(self, before="median", mask=False):
-        self.before, self.mask = before, mask
+    def __init__(self, before="median"):
+        self.before = before
 
     def fit(self, X, y=None):
         """Learn the median of each variable."""
@@ -92,13 +83,12 @@ class ForwardFill(TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X):
-        """Fill: float32 (n, hours, variables, or twice as many with `mask`)."""
+        """Fill: float32 series of the same shape."""
         check_is_fitted(self)
-        measured = np.isfinite(series(X, len(self.median_)))
-        filled = carried(X)
+        filled = carried(series(X, len(self.median_)))
         if self.before == "median":
             filled = np.where(np.isfinite(filled), filled, self.median_)
-        return np.concatenate([filled, measured], axis=2, dtype=np.float32) if self.mask else filled.astype(np.float32)
+        return filled.astype(np.float32)
 
 
 def carried(X):
@@ -116,9 +106,8 @@ class SeriesFeatures(TransformerMixin, BaseEstimator):
     variables : list of str, optional
         Names of the variables, for the columns' names.
     statistics : tuple of str
-        Of "last", "mean", "min", "max", "slope" (per hour, least squares), "count" (measurements) and "since" (hours
-        from the last measurement to the end; all hours where there is none). Values stay NaN where a variable was never
-        measured; impute in the next step.
+        Of "last", "mean", "min", "max", "count" (measurements) and "since" (hours from the last measurement to the end;
+        all hours where there is none). Values stay NaN where a variable was never measured; impute in the next step.
     """
 
     def __init__(self, variables=None, statistics=STATISTICS):
@@ -126,9 +115,9 @@ class SeriesFeatures(TransformerMixin, BaseEstimator):
 
     def fit(self, X, y=None):
         """Check names; nothing is learnt from the values."""
-        unknown = set(self.statistics) - set(STATISTICS)
-        if unknown:
-            raise MedkitError(f"There is no statistic '{min(unknown)}'. Known: {', '.join(STATISTICS)}.")
+        strange = set(self.statistics) - set(STATISTICS)
+        if strange:
+            raise unknown("statistic", min(strange), STATISTICS)
         self.variables_ = list(range(series(X).shape[2]) if self.variables is None else self.variables)
         if len(self.variables_) != X.shape[2]:
             raise MedkitError(f"{X.shape[2]} variables but {len(self.variables_)} names.")
@@ -149,16 +138,9 @@ def summaries(X, statistics):
     """Yield each statistic of series: float32 (n, variables)."""
     measured = np.isfinite(X)
     count, hour, seen = measured.sum(axis=1), np.arange(X.shape[1], dtype=np.float32)[:, None], np.where(measured, X, np.nan)
-    made = {"last": lambda: carried(X)[:, -1], "min": lambda: np.fmin.reduce(seen, axis=1), "count": lambda: count,
-            "max": lambda: np.fmax.reduce(seen, axis=1), "slope": lambda: slope(X, measured, hour, count),
+    made = {"last": lambda: carried(X)[:, -1], "count": lambda: count,
+            "min": lambda: np.fmin.reduce(seen, axis=1), "max": lambda: np.fmax.reduce(seen, axis=1),
             "mean": lambda: np.where(measured, X, 0).sum(axis=1) / np.where(count > 0, count, np.nan),
             "since": lambda: X.shape[1] - 1 - np.where(measured, hour, -1).max(axis=1)}
     for name in statistics:
         yield np.asarray(made[name](), np.float32)
-
-
-def slope(X, measured, hour, count):
-    """Change per hour by least squares; NaN with fewer than two measurements."""
-    middle = (measured * hour).sum(axis=1, keepdims=True) / np.maximum(count, 1)[:, None]
-    t = np.where(measured, hour - middle, 0)
-    return (t * np.where(measured, X, 0)).sum(axis=1) / np.where(count > 1, (t**2).sum(axis=1), np.nan)

@@ -155,3 +155,8 @@ def test_a_publishers_manifest_gives_the_checksums(tiny_set, server, monkeypatch
     assert fetch.verify("tinymnist") == {NAME: "right"}
     cached().write_bytes(b"altered")
     assert fetch.verify("tinymnist") == {NAME: "altered"}
+    (cached().parent / "SHA256SUMS.txt").unlink()
+    (server.site / "SHA256SUMS.txt").unlink()
+    fetch.manifest.cache_clear()
+    with pytest.raises(MedkitError, match="'SHA256SUMS.txt' .* could not be downloaded. Tried: http.*answered 404"):
+        fetch.get("tinymnist", progress=False)
