@@ -166,9 +166,7 @@ def from_picture(path):
         return ImageOps.exif_transpose(image)  # upright, as cameras note and viewers show
     from ..preprocess.pictures import grey
 
-    values = np.asarray(image, dtype=np.float64)
-    there = values[np.isfinite(values)]
-    return Image.fromarray(grey(values, *np.percentile(there, (0.5, 99.5)) if len(there) else (0, 1)))
+    return Image.fromarray(grey(np.asarray(image, dtype=np.float64)))
 
 
 def from_dicom(path):

@@ -167,18 +167,21 @@ def window(values, centre, width):
     return grey(values, centre - width / 2, centre + width / 2)
 
 
-def grey(values, low, high):
-    """Bring `low` to black and `high` to white, as uint8; NaN is black."""
+def grey(values, low=None, high=None):
+    """Bring `low` to black and `high` to white (the 0.5th and 99.5th percentile if not given), as uint8; NaN is black."""
+    if low is None:
+        there = values[np.isfinite(values)]
+        low, high = np.percentile(there, (0.5, 99.5)) if len(there) else (0, 1)
     share = (np.asarray(values, np.float32) - low) / max(high - low, 1e-9)
     return np.round(255 * np.clip(np.nan_to_num(share), 0, 1)).astype(np.uint8)
 
 
 def as_8_bit(picture):
     """Make a picture fit to look at: by its own window, or its 0.5th and 99.5th percentile."""
-    if picture.values.ndim == 3 and picture.values.shape[-1] == 3:
-        return grey(picture.values, 0, 255 if picture.values.max() <= 255 else picture.values.max())
-    view = picture.window
-    return window(picture.values, *view) if view else grey(picture.values, *np.nanpercentile(picture.values, (0.5, 99.5)))
+    values, view = picture.values, picture.window
+    if values.ndim == 3 and values.shape[-1] == 3:
+        return grey(values, 0, max(255, values.max()))
+    return window(values, *view) if view else grey(values)
 
 
 def resized(image, size):
