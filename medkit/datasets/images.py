@@ -81,11 +81,12 @@ def load(source, size=28, seed=0):
         return from_hospital(size, seed)
     if source == mri.NAME:
         return from_mri(size, seed)
-    if str(source) in catalog.cards():
+    if str(source) in image_sets():
         return medmnist(str(source), size)
-    if Path(source).expanduser().is_dir():
-        return from_folder(Path(source).expanduser(), size, seed)
-    if "/" in str(source) or Path(source).exists():
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return from_folder(path, size, seed)
+    if "/" in str(source) or path.exists():
         raise MedkitError(f"{source} is not a folder of images. Give a folder with one subfolder per class, "
                           "or with a labels.csv.")
     raise unknown("image data set or folder", source, image_sets())
@@ -98,8 +99,6 @@ def image_sets():
 
 def medmnist(name, size=28):
     """Load a MedMNIST v2 set with its official split (Yang et al., Sci Data 10:41, 2023)."""
-    if name not in image_sets():
-        raise unknown("image data set", name, image_sets())
     if size not in SIZES:
         raise MedkitError(f"MedMNIST has no images of {size} pixels. Sizes: {', '.join(map(str, SIZES))}.")
     card = catalog.card(name)
@@ -111,9 +110,8 @@ def medmnist(name, size=28):
     multi = card.task == "multi-label"
     codes = {part: arrays[f"{key}_labels"].astype(np.int64) for part, key in parts.items()}
     y = codes if multi else {part: c[:, 0] for part, c in codes.items()}
-    rows = {part: np.array([f"{part}-{i}" for i in range(len(y[part]))]) for part in parts}
-    made = ImageSet(name, card.classes, X, y, rows, multi_label=multi, notes=list(card.pitfalls))
-    return positive_last(made)
+    rows = {part: np.array([f"{part}-{i}" for i in range(len(c))]) for part, c in y.items()}
+    return positive_last(ImageSet(name, card.classes, X, y, rows, multi, list(card.pitfalls)))
 
 
 def from_hospital(size, seed):
