@@ -15,7 +15,7 @@ from ..hospital import admit, ecg, eeg, rhythm
 from . import signals
 from .cache import cached
 from .folder import labelled, parts_of, read_labels
-from .split import by_patient
+from .split import PARTS, by_patient
 
 SUPERCLASSES = ["NORM", "MI", "STTC", "CD", "HYP"]
 VERSION = 1
@@ -109,8 +109,8 @@ def ptbxl():
     files = {f"{f}.{kind}": fetch.path("ptbxl", f"{f}.{kind}") for f in table["filename_lr"] for kind in ("hea", "dat")}
     key = [VERSION, {name: fetch.used[f"ptbxl/{name}"] for name in files}]
     made = cached("ptbxl", key, lambda: read_all([p for p in files.values() if p.suffix == ".hea"]))
-    fold = table["strat_fold"].to_numpy()
-    parts = {"train": np.flatnonzero(fold <= 8), "valid": np.flatnonzero(fold == 9), "test": np.flatnonzero(fold == 10)}
+    fold = table["strat_fold"].clip(lower=8)  # 8: train, 9: validation, 10: test
+    parts = {name: np.flatnonzero(fold == k) for k, name in enumerate(PARTS, 8)}
     notes = [f"An excerpt: {len(table):,} of 21,799 records."] if path == excerpt else []
     return Recordings("PTB-XL", 100, made["channels"].tolist(), SUPERCLASSES, made["X"], y,
                       table["patient_id"].astype(int).to_numpy(), parts, notes + list(made["notes"]))
@@ -120,8 +120,7 @@ def normal_or_not():
     """Ask of PTB-XL a yes-no question: has the ECG any finding? Records without a superclass are left out."""
     data = ptbxl()
     rows = np.flatnonzero(data.y.any(axis=1))
-    place = {row: k for k, row in enumerate(rows)}
-    parts = {name: np.array([place[row] for row in held if row in place]) for name, held in data.parts.items()}
+    parts = {name: np.flatnonzero(np.isin(rows, held)) for name, held in data.parts.items()}
     return replace(data, classes=["normal ECG", "ECG with a finding"], X=data.X[rows], patients=data.patients[rows], parts=parts,
                    y=data.y[rows, 1:].any(axis=1).astype(np.int64))
 
