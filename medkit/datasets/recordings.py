@@ -162,17 +162,16 @@ def told(found, most=20):
 
 def eegmat_files():
     """Name the recordings: all 72, or without a network the pairs that are on this machine."""
-    stems = [f"Subject{k:02d}_{part}" for k in range(36) for part in (1, 2)]
-    here = [s for s in stems if (fetch.root() / "eegmat" / f"{s}.edf").exists()]
-    pairs = [s for s in here if f"{s[:-1]}1" in here and f"{s[:-1]}2" in here]
+    pairs = [[f"Subject{k:02d}_1", f"Subject{k:02d}_2"] for k in range(36)]
+    here = [pair for pair in pairs if all((fetch.root() / "eegmat" / f"{stem}.edf").exists() for stem in pair)]
     try:
-        for stem in stems:
+        for stem in sum(pairs, []):
             fetch.path("eegmat", f"{stem}.edf")
     except MedkitError:
-        if len(pairs) < 6:  # a split needs three subjects
+        if len(here) < 3:  # as many as a split needs
             raise
-        return pairs
-    return stems
+        pairs = here
+    return sum(pairs, [])
 
 
 def from_folder(folder, seconds, fs, seed):

@@ -49,9 +49,8 @@ class SignalNet(nn.Module):
     def __init__(self, channels, outputs, width=16, hidden=32, dropout=0.3, recurrent=True):
         super().__init__()
         self.cnn = WaveCNN(channels, width)
-        n = self.cnn.features
-        self.gru = nn.GRU(n, hidden, batch_first=True, bidirectional=True) if recurrent else None
-        n = 2 * hidden if recurrent else n
+        self.gru = nn.GRU(self.cnn.features, hidden, batch_first=True, bidirectional=True) if recurrent else None
+        n = 2 * hidden if recurrent else self.cnn.features
         self.attention, self.head = Attention(n), nn.Sequential(nn.Dropout(dropout), nn.Linear(n, outputs))
 
     def attend(self, x):

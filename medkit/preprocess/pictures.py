@@ -57,7 +57,10 @@ def read_dicom(path):
     MedkitError
         If the file is not DICOM, is truncated, holds no picture, or is compressed in a way that cannot be opened here.
     """
-    dataset = opened(path)
+    with quiet(f"{Path(path).name} cannot be read as DICOM"):
+        dataset = pydicom.dcmread(path)
+    if "PixelData" not in dataset:
+        raise MedkitError(f"{Path(path).name} is DICOM, but holds no picture.")
     kind, facts = dataset.get("PhotometricInterpretation", ""), technical(dataset)
     with quiet(f"The picture of {Path(path).name} is damaged, truncated, or compressed in a way that cannot be opened here (save "
                "it uncompressed, with gdcmconv --raw, say)"):
@@ -67,15 +70,6 @@ def read_dicom(path):
         ends = float(values.max() + values.min())
         values, view = ends - values, view and (ends - view[0], view[1])
     return Picture(values, view, facts)
-
-
-def opened(path):
-    """Open a DICOM file that holds a picture."""
-    with quiet(f"{Path(path).name} cannot be read as DICOM"):
-        dataset = pydicom.dcmread(path)
-    if "PixelData" not in dataset:
-        raise MedkitError(f"{Path(path).name} is DICOM, but holds no picture.")
-    return dataset
 
 
 def tag(path, name):
