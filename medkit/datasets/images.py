@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,10 @@ import pandas as pd
 from tqdm import tqdm
 
 from .. import catalog, evaluate, fetch
-from ..errors import MedkitError, explained, unknown
+from ..errors import MedkitError, explained
 from ..hospital import admit
 from . import mri, schema
-from .folder import read_folder, read_labels
+from .folder import named_or_folder, read_folder, read_labels
 from .split import by_patient
 
 SIZES = (28, 64, 128, 224)
@@ -77,27 +78,16 @@ def load(source, size=28, seed=0):
     MedkitError
         If the source is neither, or its files are damaged.
     """
-    if source == HOSPITAL:
-        return from_hospital(size, seed)
-    if source == mri.NAME:
-        return from_mri(size, seed)
-    if str(source) in image_sets():
-        return medmnist(str(source), size)
+    known = {HOSPITAL: lambda: from_hospital(size, seed), mri.NAME: lambda: from_mri(size, seed)}
+    known |= {c.id: partial(medmnist, c.id, size) for c in catalog.cards().values() if c.kind == "images" and c.splits}
     path = Path(source).expanduser()
-    if path.is_dir():
-        return from_folder(path, size, seed)
-    if "/" in str(source) or path.exists():
+    if str(source) not in known and not path.is_dir() and ("/" in str(source) or path.exists()):
         raise MedkitError(f"{source} is not a folder of images. Give a folder with one subfolder per class, "
                           "or with a labels.csv.")
-    raise unknown("image data set or folder", source, image_sets())
+    return named_or_folder("image data set", source, known, lambda path: from_folder(path, size, seed))
 
 
-def image_sets():
-    """Give the ids of all image data sets that can be loaded by name."""
-    return [HOSPITAL, mri.NAME] + [c.id for c in catalog.cards().values() if c.kind == "images" and c.splits]
-
-
-def medmnist(name, size=28):
+def medmnist(name, size):
     """Load a MedMNIST v2 set with its official split (Yang et al., Sci Data 10:41, 2023)."""
     if size not in SIZES:
         raise MedkitError(f"MedMNIST has no images of {size} pixels. Sizes: {', '.join(map(str, SIZES))}.")

@@ -2,7 +2,6 @@
 
 import ast
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,11 +9,11 @@ import pandas as pd
 from tqdm import tqdm
 
 from .. import fetch
-from ..errors import MedkitError, unknown
+from ..errors import MedkitError
 from ..hospital import admit, ecg, eeg, rhythm
 from . import signals
 from .cache import cached
-from .folder import labelled, parts_of, read_labels
+from .folder import labelled, named_or_folder, parts_of, read_labels
 from .split import PARTS, by_patient
 
 SUPERCLASSES = ["NORM", "MI", "STTC", "CD", "HYP"]
@@ -59,11 +58,7 @@ def recordings(source="virtual-hospital", seconds=4, fs=None, seed=0):
     """
     known = {"virtual-hospital": lambda: hospital_ecg(seed), "ptbxl": ptbxl, "ptbxl-normal": normal_or_not,
              "virtual-hospital-eeg": lambda: hospital_eeg(seconds, seed), "eegmat": lambda: eegmat(seconds, seed)}
-    if str(source) in known:
-        return known[str(source)]()
-    if Path(source).expanduser().is_dir():
-        return from_folder(Path(source).expanduser(), seconds, fs, seed)
-    raise unknown("set of recordings or folder", source, known)
+    return named_or_folder("set of recordings", source, known, lambda path: from_folder(path, seconds, fs, seed))
 
 
 def windows(x, length):

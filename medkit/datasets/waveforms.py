@@ -5,7 +5,7 @@ ectopic), V (ventricular ectopic), F (fusion of both) and Q (cannot be told).
 """
 
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,10 +14,11 @@ from tqdm import tqdm
 from wfdb.io.annotation import ann_labels
 
 from .. import catalog, fetch
-from ..errors import MedkitError, explained, unknown
+from ..errors import MedkitError, explained
 from ..hospital import ecg, latent
 from . import signals
 from .cache import cached
+from .folder import named_or_folder
 from .recordings import Recordings, recordings  # noqa: F401 (whole recordings, for those who look here)
 from .split import PARTS, by_patient
 
@@ -70,13 +71,9 @@ def beats(source="virtual-hospital", seed=0):
     seed : int
         For the hospital: which patients. For a folder: which split.
     """
-    if source in SIMULATED:
-        return from_hospital(source, seed)
-    if source in ("mitdb", "mitdb-all"):
-        return from_mitdb(PACED if source == "mitdb-all" else {})
-    if Path(source).expanduser().is_dir():
-        return from_folder(Path(source).expanduser(), seed)
-    raise unknown("set of beats or folder", source, [*SIMULATED, "mitdb", "mitdb-all"])
+    known = {name: partial(from_hospital, name, seed) for name in SIMULATED}
+    known |= {"mitdb": lambda: from_mitdb({}), "mitdb-all": lambda: from_mitdb(PACED)}
+    return named_or_folder("set of beats", source, known, lambda path: from_folder(path, seed))
 
 
 def from_mitdb(paced):
