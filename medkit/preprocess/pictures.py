@@ -162,7 +162,7 @@ def window(values, centre, width):
 
 
 def grey(values, low=None, high=None):
-    """Bring `low` to black and `high` to white (the 0.5th and 99.5th percentile if not given), as uint8; NaN is black."""
+    """Bring `low` to black and `high` to white (not given: the 0.5th and 99.5th percentile), as uint8; NaN is black."""
     if low is None:
         there = values[np.isfinite(values)]
         low, high = np.percentile(there, (0.5, 99.5)) if len(there) else (0, 1)
