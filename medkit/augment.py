@@ -24,23 +24,19 @@ class Augment:
     scale : float
         Largest change of size, as a logarithm (0.1 is about 10 %).
     exposure : float
-        Strength of changes in gamma, contrast and brightness; 0 for none.
+        Strength of changes in gamma, contrast and brightness.
     erase : float
         Largest side of a covered rectangle, as a share of the side; 0 for none.
-    flip : bool
-        Mirror half of the images. Not for chests: the heart is on one side.
     """
 
-    def __init__(self, shift=0.07, turn=10, scale=0.1, exposure=0.3, erase=0.3, flip=False, seed=0):
+    def __init__(self, shift=0.07, turn=10, scale=0.1, exposure=0.3, erase=0.3, seed=0):
         self.shift, self.turn, self.scale = shift, math.radians(turn), scale
-        self.exposure, self.erase, self.flip = exposure, erase, flip
+        self.exposure, self.erase = exposure, erase
         self.generator = torch.Generator().manual_seed(seed)
 
     def __call__(self, x):
         """Give a changed copy of a batch (n, channels, height, width), float in 0..1."""
-        x = self.move(unit(x))
-        if self.exposure:
-            x = self.expose(x)
+        x = self.expose(self.move(unit(x)))
         return self.cover(x) if self.erase else x
 
     def draw(self, x, limit):
@@ -48,12 +44,11 @@ class Augment:
         return ((2 * torch.rand(len(x), generator=self.generator) - 1) * limit).to(x.device)
 
     def move(self, x):
-        """Shift, turn, scale and perhaps mirror, in one resampling."""
+        """Shift, turn and scale, in one resampling."""
         angle, size = self.draw(x, self.turn), self.draw(x, self.scale).exp()
         wide = self.draw(x, self.scale / 2).exp()
-        mirror = torch.sign(self.draw(x, 1)) if self.flip else 1
-        across = [size * wide * angle.cos() * mirror, -size * angle.sin(), 2 * self.draw(x, self.shift)]
-        down = [size * angle.sin() * mirror, size / wide * angle.cos(), 2 * self.draw(x, self.shift)]
+        across = [size * wide * angle.cos(), -size * angle.sin(), 2 * self.draw(x, self.shift)]
+        down = [size * angle.sin(), size / wide * angle.cos(), 2 * self.draw(x, self.shift)]
         matrix = torch.stack([torch.stack(across, 1), torch.stack(down, 1)], 1)
         grid = F.affine_grid(matrix, list(x.shape), align_corners=False)
         return F.grid_sample(x, grid, padding_mode="border", align_corners=False)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.modules.module import register_module_forward_hook
 
 from .errors import MedkitError, unknown
 from .models.cnn import unit
@@ -71,13 +72,8 @@ def last_maps(model, x):
         If the model has no convolution that gives one map per feature.
     """
     seen = []
-    leaves = [m for m in model.modules() if not list(m.children())]
-    hooks = [m.register_forward_hook(lambda m, _, out: seen.append((m, out))) for m in leaves]
-    try:
+    with register_module_forward_hook(lambda module, _, out: seen.append((module, out))):
         logits = model(x.requires_grad_())
-    finally:
-        for hook in hooks:
-            hook.remove()
     places = [k for k, (m, out) in enumerate(seen) if isinstance(m, (nn.Conv1d, nn.Conv2d)) and out.ndim == x.ndim]
     if not places:
         raise MedkitError(f"{type(model).__name__} has no convolution over images or signals: class activation maps "

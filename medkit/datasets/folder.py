@@ -10,6 +10,8 @@ Without a `patient` column DICOM films are grouped by their tag PatientID, which
 counts as a patient of its own. Notes say so.
 """
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 from PIL import Image, ImageOps
@@ -20,6 +22,16 @@ from . import tables
 from .split import PARTS, by_patient
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".dcm"}
+
+
+def named_or_folder(what, source, known, from_folder):
+    """Load a data set by its name, of those `known` as {name: function}, or from a user's folder."""
+    path = Path(source).expanduser()
+    if str(source) in known:
+        return known[str(source)]()
+    if path.is_dir():
+        return from_folder(path)
+    raise unknown(f"{what} or folder", source, known)
 
 
 def read_folder(folder, size, seed=0):
@@ -166,9 +178,7 @@ def from_picture(path):
         return ImageOps.exif_transpose(image)  # upright, as cameras note and viewers show
     from ..preprocess.pictures import grey
 
-    values = np.asarray(image, dtype=np.float64)
-    there = values[np.isfinite(values)]
-    return Image.fromarray(grey(values, *np.percentile(there, (0.5, 99.5)) if len(there) else (0, 1)))
+    return Image.fromarray(grey(np.asarray(image, dtype=np.float64)))
 
 
 def from_dicom(path):

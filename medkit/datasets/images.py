@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,10 @@ import pandas as pd
 from tqdm import tqdm
 
 from .. import catalog, evaluate, fetch
-from ..errors import MedkitError, explained, unknown
+from ..errors import MedkitError, explained
 from ..hospital import admit
 from . import mri, schema
-from .folder import read_folder, read_labels
+from .folder import named_or_folder, read_folder, read_labels
 from .split import by_patient
 
 SIZES = (28, 64, 128, 224)
@@ -77,29 +78,17 @@ def load(source, size=28, seed=0):
     MedkitError
         If the source is neither, or its files are damaged.
     """
-    if source == HOSPITAL:
-        return from_hospital(size, seed)
-    if source == mri.NAME:
-        return from_mri(size, seed)
-    if str(source) in catalog.cards():
-        return medmnist(str(source), size)
-    if Path(source).expanduser().is_dir():
-        return from_folder(Path(source).expanduser(), size, seed)
-    if "/" in str(source) or Path(source).exists():
+    known = {HOSPITAL: lambda: from_hospital(size, seed), mri.NAME: lambda: from_mri(size, seed)}
+    known |= {c.id: partial(medmnist, c.id, size) for c in catalog.cards().values() if c.kind == "images" and c.splits}
+    path = Path(source).expanduser()
+    if str(source) not in known and not path.is_dir() and ("/" in str(source) or path.exists()):
         raise MedkitError(f"{source} is not a folder of images. Give a folder with one subfolder per class, "
                           "or with a labels.csv.")
-    raise unknown("image data set or folder", source, image_sets())
+    return named_or_folder("image data set", source, known, lambda path: from_folder(path, size, seed))
 
 
-def image_sets():
-    """Give the ids of all image data sets that can be loaded by name."""
-    return [HOSPITAL, mri.NAME] + [c.id for c in catalog.cards().values() if c.kind == "images" and c.splits]
-
-
-def medmnist(name, size=28):
+def medmnist(name, size):
     """Load a MedMNIST v2 set with its official split (Yang et al., Sci Data 10:41, 2023)."""
-    if name not in image_sets():
-        raise unknown("image data set", name, image_sets())
     if size not in SIZES:
         raise MedkitError(f"MedMNIST has no images of {size} pixels. Sizes: {', '.join(map(str, SIZES))}.")
     card = catalog.card(name)
@@ -111,9 +100,8 @@ def medmnist(name, size=28):
     multi = card.task == "multi-label"
     codes = {part: arrays[f"{key}_labels"].astype(np.int64) for part, key in parts.items()}
     y = codes if multi else {part: c[:, 0] for part, c in codes.items()}
-    rows = {part: np.array([f"{part}-{i}" for i in range(len(y[part]))]) for part in parts}
-    made = ImageSet(name, card.classes, X, y, rows, multi_label=multi, notes=list(card.pitfalls))
-    return positive_last(made)
+    rows = {part: np.array([f"{part}-{i}" for i in range(len(c))]) for part, c in y.items()}
+    return positive_last(ImageSet(name, card.classes, X, y, rows, multi, list(card.pitfalls)))
 
 
 def from_hospital(size, seed):

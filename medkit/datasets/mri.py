@@ -60,7 +60,7 @@ def read(packed):
     names = sorted(name for name in packed if name.startswith("labelsTr"))
     pairs = [(volume(packed, name.replace("labels", "images")), volume(packed, name))
              for name in tqdm(names, desc="MRI", unit="crop", leave=False)]
-    return {"boxes": np.stack([middle(grey(image, *np.percentile(image, (0.5, 99.5)))) for image, _ in pairs]),
+    return {"boxes": np.stack([middle(grey(image)) for image, _ in pairs]),
             "volumes": np.array([float((mask > 0).sum()) for _, mask in pairs]),
             "sides": np.array([mask.shape for _, mask in pairs]),
             "numbers": np.array([int(name[-10:-7]) for name in names])}

@@ -2,7 +2,6 @@
 
 import ast
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,12 +9,12 @@ import pandas as pd
 from tqdm import tqdm
 
 from .. import fetch
-from ..errors import MedkitError, unknown
+from ..errors import MedkitError
 from ..hospital import admit, ecg, eeg, rhythm
 from . import signals
 from .cache import cached
-from .folder import labelled, parts_of, read_labels
-from .split import by_patient
+from .folder import labelled, named_or_folder, parts_of, read_labels
+from .split import PARTS, by_patient
 
 SUPERCLASSES = ["NORM", "MI", "STTC", "CD", "HYP"]
 VERSION = 1
@@ -59,11 +58,7 @@ def recordings(source="virtual-hospital", seconds=4, fs=None, seed=0):
     """
     known = {"virtual-hospital": lambda: hospital_ecg(seed), "ptbxl": ptbxl, "ptbxl-normal": normal_or_not,
              "virtual-hospital-eeg": lambda: hospital_eeg(seconds, seed), "eegmat": lambda: eegmat(seconds, seed)}
-    if str(source) in known:
-        return known[str(source)]()
-    if Path(source).expanduser().is_dir():
-        return from_folder(Path(source).expanduser(), seconds, fs, seed)
-    raise unknown("set of recordings or folder", source, known)
+    return named_or_folder("set of recordings", source, known, lambda path: from_folder(path, seconds, fs, seed))
 
 
 def windows(x, length):
@@ -109,8 +104,8 @@ def ptbxl():
     files = {f"{f}.{kind}": fetch.path("ptbxl", f"{f}.{kind}") for f in table["filename_lr"] for kind in ("hea", "dat")}
     key = [VERSION, {name: fetch.used[f"ptbxl/{name}"] for name in files}]
     made = cached("ptbxl", key, lambda: read_all([p for p in files.values() if p.suffix == ".hea"]))
-    fold = table["strat_fold"].to_numpy()
-    parts = {"train": np.flatnonzero(fold <= 8), "valid": np.flatnonzero(fold == 9), "test": np.flatnonzero(fold == 10)}
+    fold = table["strat_fold"].clip(lower=8)  # 8: train, 9: validation, 10: test
+    parts = {name: np.flatnonzero(fold == k) for k, name in enumerate(PARTS, 8)}
     notes = [f"An excerpt: {len(table):,} of 21,799 records."] if path == excerpt else []
     return Recordings("PTB-XL", 100, made["channels"].tolist(), SUPERCLASSES, made["X"], y,
                       table["patient_id"].astype(int).to_numpy(), parts, notes + list(made["notes"]))
@@ -120,8 +115,7 @@ def normal_or_not():
     """Ask of PTB-XL a yes-no question: has the ECG any finding? Records without a superclass are left out."""
     data = ptbxl()
     rows = np.flatnonzero(data.y.any(axis=1))
-    place = {row: k for k, row in enumerate(rows)}
-    parts = {name: np.array([place[row] for row in held if row in place]) for name, held in data.parts.items()}
+    parts = {name: np.flatnonzero(np.isin(rows, held)) for name, held in data.parts.items()}
     return replace(data, classes=["normal ECG", "ECG with a finding"], X=data.X[rows], patients=data.patients[rows], parts=parts,
                    y=data.y[rows, 1:].any(axis=1).astype(np.int64))
 
@@ -163,17 +157,16 @@ def told(found, most=20):
 
 def eegmat_files():
     """Name the recordings: all 72, or without a network the pairs that are on this machine."""
-    stems = [f"Subject{k:02d}_{part}" for k in range(36) for part in (1, 2)]
-    here = [s for s in stems if (fetch.root() / "eegmat" / f"{s}.edf").exists()]
-    pairs = [s for s in here if f"{s[:-1]}1" in here and f"{s[:-1]}2" in here]
+    pairs = [[f"Subject{k:02d}_1", f"Subject{k:02d}_2"] for k in range(36)]
+    here = [pair for pair in pairs if all((fetch.root() / "eegmat" / f"{stem}.edf").exists() for stem in pair)]
     try:
-        for stem in stems:
+        for stem in sum(pairs, []):
             fetch.path("eegmat", f"{stem}.edf")
     except MedkitError:
-        if len(pairs) < 6:  # a split needs three subjects
+        if len(here) < 3:  # as many as a split needs
             raise
-        return pairs
-    return stems
+        pairs = here
+    return sum(pairs, [])
 
 
 def from_folder(folder, seconds, fs, seed):

@@ -5,7 +5,7 @@ ectopic), V (ventricular ectopic), F (fusion of both) and Q (cannot be told).
 """
 
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,12 +14,13 @@ from tqdm import tqdm
 from wfdb.io.annotation import ann_labels
 
 from .. import catalog, fetch
-from ..errors import MedkitError, explained, unknown
+from ..errors import MedkitError, explained
 from ..hospital import ecg, latent
 from . import signals
 from .cache import cached
+from .folder import named_or_folder
 from .recordings import Recordings, recordings  # noqa: F401 (whole recordings, for those who look here)
-from .split import by_patient
+from .split import PARTS, by_patient
 
 CLASSES = list("NSVFQ")
 # ANSI/AAMI EC57:1998, table 1 (also de Chazal et al. 2004, doi:10.1109/TBME.2004.827359), in WFDB's symbols.
@@ -70,13 +71,9 @@ def beats(source="virtual-hospital", seed=0):
     seed : int
         For the hospital: which patients. For a folder: which split.
     """
-    if source in SIMULATED:
-        return from_hospital(source, seed)
-    if source in ("mitdb", "mitdb-all"):
-        return from_mitdb(PACED if source == "mitdb-all" else {})
-    if Path(source).expanduser().is_dir():
-        return from_folder(Path(source).expanduser(), seed)
-    raise unknown("set of beats or folder", source, [*SIMULATED, "mitdb", "mitdb-all"])
+    known = {name: partial(from_hospital, name, seed) for name in SIMULATED}
+    known |= {"mitdb": lambda: from_mitdb({}), "mitdb-all": lambda: from_mitdb(PACED)}
+    return named_or_folder("set of beats", source, known, lambda path: from_folder(path, seed))
 
 
 def from_mitdb(paced):
@@ -92,7 +89,7 @@ def from_mitdb(paced):
              "Validation patients, inside DS1: records " + ", ".join(VALID) + ".",
              *[f"Paced record {name} is here too, in the part '{where}'." for name, where in paced.items()]]
     return Beats("MIT-BIH", FS, ["MLII", "V1"], CLASSES, patients=patients, notes=notes + list(made.pop("notes")),
-                 parts={p: np.flatnonzero(whose == p) for p in ("train", "valid", "test")}, **made)
+                 parts={p: np.flatnonzero(whose == p) for p in PARTS}, **made)
 
 
 def from_folder(folder, seed):
@@ -110,14 +107,17 @@ def from_folder(folder, seed):
 def cut_all(paths, leads=None):
     """Cut the beats of records {name: header path} to one set of arrays."""
     shown = tqdm(paths.items(), desc="beats", unit="record", leave=False)
-    found = [cut_file(name, path, leads) for name, path in shown]
-    notes = [note for one in found for note in one.pop("notes")]
-    made = {key: np.concatenate([one[key] for one in found]) for key in found[0]}
-    return made | {"notes": np.array(notes, dtype=str)}
+    found, notes = zip(*(cut_file(name, path, leads) for name, path in shown))
+    return joined(found) | {"notes": np.array(sum(notes, []), dtype=str)}
+
+
+def joined(found):
+    """Join the arrays of several records."""
+    return {key: np.concatenate([one[key] for one in found]) for key in found[0]}
 
 
 def cut_file(name, path, leads):
-    """Cut the beats of one record with its annotations."""
+    """Cut the beats of one record with its annotations; give them and notes."""
     signal = signals.read(path, channels=leads or mlii_first(path))
     with explained(f"{path.with_suffix('.atr')} cannot be read", "Beats need annotations."):
         marks = wfdb.rdann(str(path.with_suffix("")), "atr")
@@ -127,7 +127,7 @@ def cut_file(name, path, leads):
     code, notes = classify(marks.symbol, name)
     there = code >= 0
     at = np.round(marks.sample[there] * FS / signal.fs).astype(np.int64)
-    return cut(name, signals.resample(signal.x, signal.fs, FS), at, code[there], notes + signal.notes)
+    return cut(name, signals.resample(signal.x, signal.fs, FS), at, code[there]), notes + signal.notes
 
 
 def mlii_first(path):
@@ -143,7 +143,7 @@ def classify(symbols, name):
     return np.array([AAMI.get(s, -1) for s in symbols], dtype=np.int64), notes
 
 
-def cut(name, x, at, y, notes=()):
+def cut(name, x, at, y):
     """Cut windows around R peaks of one record of shape (samples, leads)."""
     whole = (at >= BEFORE) & (at < len(x) - AFTER)  # a beat at either end has no whole window
     if whole.sum() < 3:
@@ -155,18 +155,16 @@ def cut(name, x, at, y, notes=()):
     before, after = np.append(gap[0], gap), np.append(gap, gap[-1])
     near = np.convolve(np.pad(before, 5, mode="edge"), np.ones(11) / 11, "valid")
     rr = np.column_stack([before, after, near, np.full(len(at), gap.mean())]).astype(np.float32)
-    windows = x[at[whole, None] + np.arange(-BEFORE, AFTER)]
-    return {"record": np.full(whole.sum(), name), "at": at[whole], "y": y[whole], "windows": windows,
-            "rr": rr[whole], "notes": list(notes)}
+    return {"record": np.full(whole.sum(), name), "at": at[whole], "y": y[whole], "rr": rr[whole],
+            "windows": x[at[whole, None] + np.arange(-BEFORE, AFTER)]}
 
 
 def from_hospital(source, seed):
     """Let simulated patients wear a two-lead recorder for two minutes."""
     chosen = latent.holters(seed) if source == "virtual-hospital" else latent.referred(seed)
     taken = ecg.record(SimpleNamespace(latent=chosen), SECONDS, FS, leads=2)
-    found = [cut(f"VH{i:06d}", x.T, at, np.array([CLASSES.index(c) for c in classes]))
-             for i, x, at, classes in zip(chosen["index"], taken.signal, taken.beats, taken.classes)]
-    made = {key: np.concatenate([one[key] for one in found]) for key in found[0] if key != "notes"}
+    made = joined([cut(f"VH{i:06d}", x.T, at, np.array([CLASSES.index(c) for c in classes]))
+                   for i, x, at, classes in zip(chosen["index"], taken.signal, taken.beats, taken.classes)])
     notes = [f"Simulated: {len(chosen)} patients of the virtual hospital, {SIMULATED[source]}; "
              f"{SECONDS} seconds each. A score here is not a score on real patients."]
     row = np.unique(made["record"], return_inverse=True)[1]

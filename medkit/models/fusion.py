@@ -1,4 +1,4 @@
-"""Nets that join several modalities of one patient: early, late, or by attention. Explained in lesson 5.
+"""Nets that join several modalities of one patient: early, or by attention. Explained in lesson 5.
 
 An *encoder* turns one modality into a vector of `encoder.features` numbers. The order of the encoders is the
 order of the inputs; the last input, `present`, says which modalities each patient has.
@@ -17,10 +17,9 @@ class Fusion(nn.Module):
         One a modality.
     outputs : int
         Logits.
-    how : {"early", "late", "attention"}
-        "early" puts the vectors side by side before one head (called *joint* by Huang et al., 2020); "late" adds
-        up one logit a modality; "attention" takes a weighted mean, with weights that depend on the patient
-        (after the gated unit of Arevalo et al., 2017).
+    how : {"early", "attention"}
+        "early" puts the vectors side by side before the head (called *joint* by Huang et al., 2020); "attention" takes
+        a weighted mean, with weights that depend on the patient (after the gated unit of Arevalo et al., 2017).
     width : int
         Length of each vector that is joined.
     drop : float
@@ -35,8 +34,7 @@ class Fusion(nn.Module):
         self.project = nn.ModuleList(nn.Sequential(nn.Dropout(dropout), nn.Linear(e.features, width), nn.Tanh())
                                      for e in self.encoders)
         self.score = nn.ModuleList(nn.Linear(width, 1) for _ in encoders) if how == "attention" else None
-        heads = {"early": [width * len(encoders)], "late": [width] * len(encoders), "attention": [width]}[how]
-        self.heads = nn.ModuleList(nn.Linear(n, outputs) for n in heads)
+        self.head = nn.Linear(width * {"early": len(encoders), "attention": 1}[how], outputs)
 
     def encode(self, inputs, present):
         """Give the vectors (n, modalities, width), zero where a modality is missing, and who has which."""
@@ -56,10 +54,8 @@ class Fusion(nn.Module):
         """Give logits (n, outputs) of the modalities' inputs and, last, `present` (n, modalities), bool."""
         vectors, there = self.encode(inputs[:-1], inputs[-1])
         if self.how == "early":
-            return self.heads[0](vectors.flatten(1))
-        if self.how == "late":
-            return sum(head(vectors[:, k]) * there[:, k, None] for k, head in enumerate(self.heads))
-        return self.heads[0]((self.weigh(vectors, there)[..., None] * vectors).sum(1))
+            return self.head(vectors.flatten(1))
+        return self.head((self.weigh(vectors, there)[..., None] * vectors).sum(1))
 
     @torch.no_grad()
     def attend(self, *inputs):

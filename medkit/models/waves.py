@@ -30,22 +30,14 @@ class WaveCNN(nn.Module):
         return self.body(x)
 
 
-class BeatEncoder(nn.Module):
-    """Turn each beat into one vector: (n, channels, samples) to (n, features).
+def beat_encoder(channels, samples, features=32, width=16, dropout=0.3):
+    """Make a net that turns each beat into one vector: (n, channels, samples) to (n, features).
 
     Where in the beat a wave lies matters (a P wave stands before the QRS), so time is kept, not averaged.
     """
-
-    def __init__(self, channels, samples, features=32, width=16, dropout=0.3):
-        super().__init__()
-        self.features = features
-        self.cnn = WaveCNN(channels, width)
-        self.join = nn.Sequential(nn.Flatten(), nn.Dropout(dropout),
-                                  nn.Linear(self.cnn.features * -(-samples // 8), features), nn.ReLU())
-
-    def forward(self, x):
-        """Encode beats."""
-        return self.join(self.cnn(x))
+    cnn = WaveCNN(channels, width)
+    return nn.Sequential(cnn, nn.Flatten(), nn.Dropout(dropout),
+                         nn.Linear(cnn.features * -(-samples // 8), features), nn.ReLU())
 
 
 class SignalNet(nn.Module):
@@ -57,9 +49,8 @@ class SignalNet(nn.Module):
     def __init__(self, channels, outputs, width=16, hidden=32, dropout=0.3, recurrent=True):
         super().__init__()
         self.cnn = WaveCNN(channels, width)
-        n = self.cnn.features
-        self.gru = nn.GRU(n, hidden, batch_first=True, bidirectional=True) if recurrent else None
-        n = 2 * hidden if recurrent else n
+        self.gru = nn.GRU(self.cnn.features, hidden, batch_first=True, bidirectional=True) if recurrent else None
+        n = 2 * hidden if recurrent else self.cnn.features
         self.attention, self.head = Attention(n), nn.Sequential(nn.Dropout(dropout), nn.Linear(n, outputs))
 
     def attend(self, x):
@@ -90,7 +81,7 @@ class RhythmNet(nn.Module):
     def __init__(self, channels, samples, context, outputs, features=32, hidden=48, width=16, dropout=0.3,
                  cell=nn.GRU, both_ways=True):
         super().__init__()
-        self.encoder = BeatEncoder(channels, samples, features, width, dropout)
+        self.encoder = beat_encoder(channels, samples, features, width, dropout)
         self.scale = nn.BatchNorm1d(context)
         both = features + context
         self.gru = cell(both, hidden, batch_first=True, bidirectional=both_ways)

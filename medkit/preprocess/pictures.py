@@ -1,11 +1,10 @@
-"""Pictures from the clinic: DICOM and NIfTI files, in physical units, windowed, without identity."""
+"""Pictures from the clinic: DICOM files, in physical units, windowed, without identity."""
 
 import warnings
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-import nibabel
 import numpy as np
 import pydicom
 from PIL import Image, ImageOps
@@ -14,7 +13,7 @@ from pydicom.multival import MultiValue
 from pydicom.pixels import apply_color_lut, apply_modality_lut
 from pydicom.uid import SecondaryCaptureImageStorage, generate_uid
 
-from ..errors import MedkitError, explained, reason
+from ..errors import MedkitError, reason
 
 # What may be shown or stored: how the picture was made, never of whom, where, when or by whom. Texts that people type
 # (descriptions, comments) and private tags can hold a name, so they are not here. Compare DICOM PS3.15, annex E.
@@ -37,22 +36,17 @@ class Picture:
 
     Attributes
     ----------
-    values : float32 array of shape (height, width), (height, width, 3), or (depth, height, width)
-    unit : str
-        "HU" for a CT that says how to rescale its values; "" where values have no unit.
+    values : float32 array of shape (height, width), (height, width, 3), or (frames, height, width)
+        A CT is in HU if `facts` tell how its values were rescaled.
     window : (centre, width), or None
         As the file suggests.
-    spacing : tuple of float
-        mm from one pixel to the next, in the order of the axes of `values`; empty where unknown.
     facts : dict
         The technical tags alone.
     """
 
     values: np.ndarray
-    unit: str = ""
-    window: tuple | None = None
-    spacing: tuple = ()
-    facts: dict = field(default_factory=dict)
+    window: tuple | None
+    facts: dict
 
 
 def read_dicom(path):
@@ -63,31 +57,19 @@ def read_dicom(path):
     MedkitError
         If the file is not DICOM, is truncated, holds no picture, or is compressed in a way that cannot be opened here.
     """
-    dataset = opened(path)
-    kind, facts = dataset.get("PhotometricInterpretation", ""), technical(dataset)
-    with quiet(f"The picture of {Path(path).name} is damaged, truncated, or compressed in a way that cannot be opened here (save "
-               "it uncompressed, with gdcmconv --raw, say)"):
-        values, view = rescaled(dataset, kind), window_of(dataset)
-    if kind == "MONOCHROME1":  # a high value is dark: turned round, and the window with it
-        ends = float(values.max() + values.min())
-        values, view = ends - values, view and (ends - view[0], view[1])
-    return Picture(values, "HU" if facts.get("Modality") == "CT" and "RescaleIntercept" in facts else "", view,
-                   spacing_of(facts, int(dataset.get("NumberOfFrames") or 1)), facts)
-
-
-def spacing_of(facts, frames):
-    """Give the mm from pixel to pixel along each axis, of several frames from frame to frame first; () where one is unknown."""
-    known = [*([facts.get("SpacingBetweenSlices")] if frames > 1 else []), *(facts.get("PixelSpacing") or [None])]
-    return () if None in known else tuple(map(float, known))
-
-
-def opened(path):
-    """Open a DICOM file that holds a picture."""
     with quiet(f"{Path(path).name} cannot be read as DICOM"):
         dataset = pydicom.dcmread(path)
     if "PixelData" not in dataset:
         raise MedkitError(f"{Path(path).name} is DICOM, but holds no picture.")
-    return dataset
+    kind, facts = dataset.get("PhotometricInterpretation", ""), technical(dataset)
+    with quiet(f"The picture of {Path(path).name} is damaged, truncated, or compressed in a way that cannot be opened here (save "
+               "it uncompressed, with gdcmconv --raw, say)"):
+        values = rescaled(dataset, kind)
+    view = window_of(facts)
+    if kind == "MONOCHROME1":  # a high value is dark: turned round, and the window with it
+        ends = float(values.max() + values.min())
+        values, view = ends - values, view and (ends - view[0], view[1])
+    return Picture(values, view, facts)
 
 
 def tag(path, name):
@@ -159,27 +141,10 @@ def without_identity(dataset):
     return kept
 
 
-def window_of(dataset):
+def window_of(facts):
     """Give the first window that the file suggests (centre, width), or None."""
-    centre, width = (np.ravel(dataset.get(name) if dataset.get(name) is not None else [])
-                     for name in ("WindowCenter", "WindowWidth"))
-    return (float(centre[0]), float(width[0])) if len(centre) and len(width) and float(width[0]) >= 1 else None
-
-
-def read_nifti(path):
-    """Read a NIfTI picture: scaled values, axes turned to (depth, height, width) from the patient's orientation.
-
-    Seen slice by slice (axis 0, from the feet up) it looks as radiologists look: front up, the patient's right at the
-    left. The header's free texts are not kept.
-    """
-    with explained(f"{Path(path).name} cannot be read as NIfTI"):
-        loaded = nibabel.squeeze_image(nibabel.load(path))  # (x, y, z, 1) is one volume
-        if len(loaded.shape) != 3:
-            raise MedkitError(f"{Path(path).name} should hold one volume; its shape is {loaded.shape}.")
-        turned = nibabel.as_closest_canonical(loaded)  # axes to the right, the front and the top
-        values = np.asarray(turned.dataobj, np.float32)
-    right, front, top = (float(v) for v in turned.header.get_zooms()[:3])
-    return Picture(values[::-1, ::-1].transpose(2, 1, 0), spacing=(top, front, right), facts={"Modality": "NIfTI"})
+    centre, width = (np.ravel(facts.get(name, [])) for name in ("WindowCenter", "WindowWidth"))
+    return (float(centre[0]), float(width[0])) if len(centre) and len(width) and width[0] >= 1 else None
 
 
 def window(values, centre, width):
@@ -196,18 +161,21 @@ def window(values, centre, width):
     return grey(values, centre - width / 2, centre + width / 2)
 
 
-def grey(values, low, high):
-    """Bring `low` to black and `high` to white, as uint8; NaN is black."""
+def grey(values, low=None, high=None):
+    """Bring `low` to black and `high` to white (not given: the 0.5th and 99.5th percentile), as uint8; NaN is black."""
+    if low is None:
+        there = values[np.isfinite(values)]
+        low, high = np.percentile(there, (0.5, 99.5)) if len(there) else (0, 1)
     share = (np.asarray(values, np.float32) - low) / max(high - low, 1e-9)
     return np.round(255 * np.clip(np.nan_to_num(share), 0, 1)).astype(np.uint8)
 
 
 def as_8_bit(picture):
     """Make a picture fit to look at: by its own window, or its 0.5th and 99.5th percentile."""
-    if picture.values.ndim == 3 and picture.values.shape[-1] == 3:
-        return grey(picture.values, 0, 255 if picture.values.max() <= 255 else picture.values.max())
-    view = picture.window
-    return window(picture.values, *view) if view else grey(picture.values, *np.nanpercentile(picture.values, (0.5, 99.5)))
+    values, view = picture.values, picture.window
+    if values.ndim == 3 and values.shape[-1] == 3:
+        return grey(values, 0, max(255, values.max()))
+    return window(values, *view) if view else grey(values)
 
 
 def resized(image, size):

@@ -66,7 +66,7 @@ def test_leads_are_swapped_back(ward):
     x, at = heart()
     path = save(ward, "p9", x[:, ::-1], at, leads=("V1", "MLII"))
     assert waveforms.mlii_first(path) == ["MLII", "V1"]
-    made = waveforms.cut_file("p9", path, None)
+    made, _ = waveforms.cut_file("p9", path, None)
     assert made["windows"][:, 42, 0].mean() > 0.9 > 0 > made["windows"][:, 42, 1].mean()
 
 

@@ -7,12 +7,12 @@ from torch import nn
 
 from medkit import training
 from medkit.models.attention import Attention
-from medkit.models.waves import BeatEncoder, RhythmNet, SignalNet, runs
+from medkit.models.waves import RhythmNet, SignalNet, beat_encoder, runs
 
 
 @pytest.mark.parametrize("samples", [5, 96, 101, 130])
 def test_a_beat_of_any_length_becomes_one_vector(samples):
-    assert BeatEncoder(2, samples, features=12)(torch.randn(3, 2, samples)).shape == (3, 12)
+    assert beat_encoder(2, samples, features=12)(torch.randn(3, 2, samples)).shape == (3, 12)
 
 
 def test_attention_sums_to_one_and_leaves_out_what_is_masked():
