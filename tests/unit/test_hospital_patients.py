@@ -98,11 +98,11 @@ def test_hardy_weinberg(cohort):
 
 def test_linkage_falls_with_distance_and_ends_with_the_block(cohort):
     r2 = np.corrcoef(cohort.genes.to_numpy(float).T) ** 2
-    block = genes.MAP["block"].to_numpy()
+    block = np.arange(200) // genes.PER_BLOCK
     near, far = (np.mean([r2[i, i + d] for i in range(0, 200, 10)]) for d in (1, 9))
     assert near > 0.4 > far
     apart = r2[block[:, None] != block]
-    star = r2[list(genes.MAP["variant"]).index("CYP2C9_2"), list(genes.MAP["variant"]).index("CYP2C9_3")]
+    star = r2[genes.VARIANTS.get_loc("CYP2C9_2"), genes.VARIANTS.get_loc("CYP2C9_3")]
     assert np.quantile(apart, 0.95) < 0.001 < star  # but for the two alleles of one gene
 
 
