@@ -9,7 +9,11 @@ modalities agree. Label whatever comes from here "simulated".
 """
 from functools import cached_property
 
-from . import ecg, eeg, genes, latent, outcome, stay, treatment, xray
+from . import ecg, eeg, genes, latent
+from .outcome import follow_up
+from .stay import follow
+from .treatment import anticoagulate, assign
+from .xray import take
 
 
 def admit(n, seed=0, start=0):
@@ -81,30 +85,6 @@ class Cohort:
         """Variants as 0, 1 or 2, one row per patient: see `medkit.hospital.genes.variants`."""
         return genes.variants(self.seed, self.start, self.stop)
 
-    def treatment(self, assignment="confounded", arms=2):
-        """Treat patients: see `medkit.hospital.treatment.assign`."""
-        return treatment.assign(self, assignment, arms)
-
-    def anticoagulant(self, weekly_mg=None):
-        """Give warfarin: see `medkit.hospital.treatment.anticoagulate`."""
-        return treatment.anticoagulate(self, weekly_mg)
-
-    def outcome(self, assignment="confounded", arms=2):
-        """Follow patients up for a year: see `medkit.hospital.outcome.follow_up`."""
-        return outcome.follow_up(self, assignment, arms)
-
-    def xray(self, size=64, **options):
-        """Take chest X-rays: see `medkit.hospital.xray.take`."""
-        return xray.take(self, size, **options)
-
-    def ecg(self, **options):
-        """Record ECGs: see `medkit.hospital.ecg.record`."""
-        return ecg.record(self, **options)
-
-    def eeg(self, **options):
-        """Record EEGs: see `medkit.hospital.eeg.record`."""
-        return eeg.record(self, **options)
-
-    def stay(self, hours=48):
-        """Follow vital signs and laboratory values: see `medkit.hospital.stay.follow`."""
-        return stay.follow(self, hours)
+    # Functions of their modules as methods: the cohort is their first argument.
+    treatment, anticoagulant, outcome = assign, anticoagulate, follow_up
+    xray, ecg, eeg, stay = take, ecg.record, eeg.record, follow

@@ -13,7 +13,7 @@ from scipy.special import ndtri
 
 from . import rhythm
 from .rhythm import AF, BLOCKED, CLASSES, FLUTTER, FOCI, RHYTHMS, S
-from .streams import block_rng
+from .streams import by_patient
 
 LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 HOLTER = ("MLII", "V1")
@@ -77,10 +77,9 @@ def _chunk(latent, seconds, fs, leads, noise):
     """Record a few patients: signal, beat samples, classes, rhythm names."""
     n, samples = len(latent), round(seconds * fs)
     beats = rhythm.simulate(latent, seconds)
-    rngs = [block_rng(int(s), "ecg", int(i)) for s, i in zip(latent["seed"], latent["index"])]
+    rngs = by_patient(latent, "ecg")
     body = _body(latent, rngs)
-    z = np.concatenate([r.standard_normal((k, 12)) for r, k in
-                        zip(rngs, np.bincount(beats.patient, minlength=n))])
+    z = np.concatenate([r.standard_normal((k, 12)) for r, k in zip(rngs, np.bincount(beats.patient, minlength=n))])
     dipole = _render(beats, _waves(beats, body, z), n, samples, fs)
     dipole += _atrial_waves(beats.rhythm, body, samples, fs)
     signal = _electrodes(body, leads) @ dipole
@@ -125,14 +124,12 @@ def _sinus_waves(b):
     """Waves (n, 2, 9, 5) of a sinus and of an atrial ectopic beat: time, width, x, y, z."""
     z, n = b["z"], len(b["z"])
     axis = np.clip(40 - 9 * b["old"] - 0.8 * (b["bmi"] - 27) + 22 * z[:, 1] - 25 * b["left"], -60, 105)
-    size = 1.45 * np.exp(0.25 * z[:, 2] - 0.015 * (b["bmi"] - 27)) * (1 - 0.3 * b["heart_failure"])
-    b["size"] = size
+    b["size"] = size = 1.45 * np.exp(0.25 * z[:, 2] - 0.015 * (b["bmi"] - 27)) * (1 - 0.3 * b["heart_failure"])
     wide = (1 + 0.1 * z[:, 3]) * (1 + 0.15 * b["heart"]) * np.where(b["left"], 1.7, 1)
     main = size[:, None] * _direction(axis, 30 + 15 * z[:, 4])
     table = np.zeros((n, 2, 9, 5))
-    center = np.array([-0.02, 0.02, -0.022, 0, 0.024, 0.052, 0.12, 0, 0])
-    width = np.array([0.018, 0.02, 0.008, 0.011, 0.011, 0.015, 0.05, 0.045, 0.027])
-    table[..., 0], table[..., 1] = center, width
+    table[..., 0] = -0.02, 0.02, -0.022, 0, 0.024, 0.052, 0.12, 0, 0
+    table[..., 1] = 0.018, 0.02, 0.008, 0.011, 0.011, 0.015, 0.05, 0.045, 0.027
     table[:, :, Q:LATE + 1, :2] *= wide[:, None, None, None]
     atrial = np.exp(0.3 * z[:, 5])[:, None]
     table[:, 0, P1, 2:] = 0.08 * atrial * _direction(65 + 12 * z[:, 6], -25)
@@ -166,8 +163,8 @@ def _focus_waves(b, z):
     """Waves (n, foci, 9, 5) of beats from a ventricular focus: slow spread, T reversed."""
     table = np.zeros((*z.shape[:2], 9, 5))
     slow = 0.95 * np.exp(0.2 * z[..., 0, None])
-    table[..., 0] = np.array([0, 0, -0.04, 0, 0.042, 0.085, 0.15, 0.04, 0.07])
-    table[..., 1] = np.array([0.02, 0.02, 0.017, 0.022, 0.025, 0.025, 0.05, 0.06, 0.04])
+    table[..., 0] = 0, 0, -0.04, 0, 0.042, 0.085, 0.15, 0.04, 0.07
+    table[..., 1] = 0.02, 0.02, 0.017, 0.022, 0.025, 0.025, 0.05, 0.06, 0.04
     table[..., Q:LATE + 1, :2] *= slow[..., None]
     away = np.array([0.3, 0.35, 0.8]) + z[..., 1:4] * np.array([0.8, 1, 0.8])  # most start in the right ventricle
     away /= np.linalg.norm(away, axis=-1, keepdims=True)

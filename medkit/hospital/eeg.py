@@ -70,8 +70,8 @@ def record(cohort, seconds=60, fs=250, channels=CHANNELS):
         one = _Recording(patient, signal.shape[2], fs)
         signal[i] = one.signal[rows]
         events += [(i, *event) for event in one.events]
-    names = ["patient", "kind", "start", "stop", "channel"]
-    return EEG(signal, fs, tuple(channels), pd.DataFrame(events, columns=names))
+    events = pd.DataFrame(events, columns=["patient", "kind", "start", "stop", "channel"])
+    return EEG(signal, fs, tuple(channels), events)
 
 
 _DOWN, _TURN = np.radians(np.array(list(ANGLES.values()), float)).T
@@ -89,7 +89,7 @@ class _Recording:
     """One patient's EEG while it is built: signal (19, samples) and list of events."""
 
     def __init__(self, patient, samples, fs):
-        self.rng = block_rng(int(patient["seed"]), "eeg", int(patient["index"]))
+        self.rng = block_rng(patient["seed"], "eeg", patient["index"])
         self.patient, self.fs, self.events = patient, fs, []
         self.t = np.arange(samples) / fs
         self.f = np.fft.rfftfreq(samples, 1 / fs)
@@ -123,8 +123,8 @@ class _Recording:
         mix = np.exp(-0.5 * GAPS / 0.5 ** 2)
         mix /= np.sqrt((mix ** 2).sum(1, keepdims=True))
         sources = self._noise(19, shape)
-        self.size = np.exp(0.25 * self.rng.standard_normal() + 0.4 * self.patient["brain"])
-        return 7.5 * self.size * (mix @ sources) + 1.2 * self._noise(19, shape)
+        size = np.exp(0.25 * self.rng.standard_normal() + 0.4 * self.patient["brain"])
+        return 7.5 * size * (mix @ sources) + 1.2 * self._noise(19, shape)
 
     def _rhythms(self, task):
         """Alpha at the back, which a task suppresses; theta and beta in front, which it raises."""
@@ -154,7 +154,7 @@ class _Recording:
     def _times(self, per_minute, lasting):
         """Random starts of events that end inside the recording."""
         count = self.rng.poisson(per_minute * self.seconds / 60)
-        return np.sort(self.rng.uniform(0, self.seconds - lasting - 0.01, count))
+        return np.sort(self.rng.uniform(0, max(self.seconds - lasting - 0.01, 0), count))
 
     def _spindles(self):
         """Bursts of 12 to 14 Hz over the vertex, in the drowsy (here one in five)."""

@@ -1,6 +1,5 @@
 """Simulated patients as an analyst gets them: files on a disk, with flaws planted that are known. For lesson 10."""
 
-import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,16 +16,14 @@ def table(path, n=900, seed=0):
     cohort, rng = admit(n, seed), np.random.default_rng(seed)
     frame, died = cohort.patients.copy(), cohort.outcome()["died"].to_numpy()
     stay = cohort.stay(24)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # who was never measured
-        labs = pd.DataFrame(np.nanmean(stay.values, axis=1), columns=stay.variables)
+    means = np.ma.masked_invalid(stay.values).mean(axis=1).filled(np.nan)  # empty for who was never measured
+    labs = pd.DataFrame(means.astype(np.float32), columns=stay.variables)
     keep = ["Creatinine", "BUN", "Lactate", "HR", "Temp", "GCS"]
     frame = frame.rename(columns={"patient_id": "patient"}).join(labs[keep].round(2))
     days = np.where(died, rng.integers(2, 20, n), 30)
-    admitted = pd.Timestamp("2031-01-01") + pd.to_timedelta(rng.integers(0, 300, n), unit="D")
-    frame = frame.assign(admitted=admitted.strftime("%Y-%m-%d"), died=died.astype(int))
-    frame["outcome_date"] = (admitted + pd.to_timedelta(days, unit="D")).strftime("%Y-%m-%d")
-    frame["last_letter"] = (admitted + pd.to_timedelta(days + np.where(died, 9, -5), unit="D")).strftime("%Y-%m-%d")
+    admitted = np.datetime64("2031-01-01") + rng.integers(0, 300, n)
+    frame = frame.assign(admitted=admitted, died=died.astype(int), outcome_date=admitted + days,
+                         last_letter=admitted + days + np.where(died, 9, -5))
     frame["discharge_code"] = np.where(died ^ (rng.random(n) < 0.01), "E9", "A1")  # written when the outcome is known
     frame.loc[rng.random(n) < np.where(died, 0.15, 0.75), "Lactate"] = np.nan  # measured in those who look ill
     frame.loc[rng.choice(n, n // 50, replace=False), "bmi"] = 999

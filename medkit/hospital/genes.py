@@ -46,19 +46,9 @@ def counts(seed, start, stop):
     return {name: both[:, i] for i, name in enumerate(NAMES[:len(CAUSAL)])}
 
 
-def _map():
-    """List all variants: a lead in the middle of its block, neighbours about 2 kb apart."""
-    rows = []
-    for block, lead in enumerate(NAMES):
-        told = CAUSAL.get(lead, {"chromosome": 1 + block, "changes": ""})
-        for offset in range(-LEAD_AT, PER_BLOCK - LEAD_AT):
-            name = f"{lead}:{offset:+d}" if offset else lead
-            rows.append((name, told["chromosome"], 1_000_000 * (block + 1) + 2_000 * offset, block,
-                         "" if offset else told["changes"]))
-    return pd.DataFrame(rows, columns=["variant", "chromosome", "position", "block", "changes"])
-
-
-MAP = _map()  # one row per variant: chromosome, position (base pairs, made up), linkage block, what it changes
+# A lead in the middle of its block, and its neighbours by their places beside it.
+VARIANTS = pd.Index([f"{lead}:{beside:+d}" if beside else lead for lead in NAMES
+                     for beside in range(-LEAD_AT, PER_BLOCK - LEAD_AT)], name="variant")
 
 
 def variants(seed, start, stop):
@@ -67,8 +57,8 @@ def variants(seed, start, stop):
     Returns
     -------
     pandas.DataFrame
-        int8, one row per patient, one column per row of `MAP`: number of counted
-        alleles, 0, 1 or 2.
+        int8, one row per patient, one column per name in `VARIANTS`: number of
+        counted alleles, 0, 1 or 2.
     """
     haplotypes = np.empty((stop - start, 2, BLOCKS, PER_BLOCK), bool)
     haplotypes[..., LEAD_AT] = leads(seed, start, stop)
@@ -79,4 +69,4 @@ def variants(seed, start, stop):
             copied = u[..., i] < COPIED
             haplotypes[..., i] = np.where(copied, haplotypes[..., i + before], fresh[..., i])
     counted = haplotypes.sum(axis=1, dtype=np.int8).reshape(stop - start, -1)
-    return pd.DataFrame(counted, columns=MAP["variant"])
+    return pd.DataFrame(counted, columns=VARIANTS)

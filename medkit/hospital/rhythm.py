@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
-from .streams import block_rng
+from .streams import by_patient
 
 CLASSES = np.array(list("NSVF"))
 N, S, V, F, BLOCKED = range(5)
@@ -75,13 +75,9 @@ def simulate(latent, seconds):
 
 def _draw(latent, length):
     """Draw traits (n, 30), normals (n, 2, length) and uniforms (n, 3, length)."""
-    traits, z, u = [], [], []
-    for seed, index in zip(latent["seed"], latent["index"]):
-        rng = block_rng(int(seed), "rhythm", int(index))
-        traits.append(rng.random(30))
-        z.append(rng.standard_normal((2, length)))
-        u.append(rng.random((3, length)))
-    return np.array(traits), np.array(z), np.array(u)
+    drawn = [(rng.random(30), rng.standard_normal((2, length)), rng.random((3, length)))
+             for rng in by_patient(latent, "rhythm")]
+    return map(np.array, zip(*drawn))
 
 
 def _person(latent, traits):
@@ -146,11 +142,9 @@ def _classes(p, u):
     """AAMI class (n, beats). A V is rare, but likelier right after V (run) and after V, N."""
     steady = p["rhythm"] == SECOND
     atrial = ~np.isin(p["rhythm"], (AF, FLUTTER, BIGEMINY, SECOND))
-    calm_v = p["p_v"] * (1 - p["again_v"]) * (1 - p["run_v"])
-    calm_v = np.where(p["rhythm"] == BIGEMINY, 0.3, calm_v)
-    calm_s = p["p_s"] * (1 - p["again_s"]) * (1 - p["run_s"]) * atrial
-    kind = np.zeros((len(u), u.shape[1]), int)
-    calm_s = np.where(p["sick"], 0.25, calm_s)
+    calm_v = np.where(p["rhythm"] == BIGEMINY, 0.3, p["p_v"] * (1 - p["again_v"]) * (1 - p["run_v"]))
+    calm_s = np.where(p["sick"], 0.25, p["p_s"] * (1 - p["again_s"]) * (1 - p["run_s"]) * atrial)
+    kind = np.zeros(u.shape, int)
     before, last = np.where(p["rhythm"] == BIGEMINY, V, N), np.zeros(len(u), int)
     for k in range(u.shape[1]):
         v = np.select([last == V, (last == N) & (before == V)], [p["run_v"], p["again_v"]], calm_v)

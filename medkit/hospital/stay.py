@@ -15,7 +15,7 @@ import pandas as pd
 from scipy.special import expit, logit
 
 from .latent import SYSTEMS, standardised
-from .streams import by_block, normals, uniforms
+from .streams import BLOCK, by_block, normals, uniforms
 from .variables import NAMES, PANELS, SHARED, SPEC
 
 REASONS = ("measured", "not due", "too stable to measure", "equipment", "not ordered")
@@ -85,8 +85,8 @@ def follow(cohort, hours=48):
 
 def _hourly(where, stream, hours, *shape, kind="standard_normal"):
     """Draw float32 numbers (n, hours, *shape); more hours append to fewer."""
-    def draw(rng, block):
-        return getattr(rng, kind)((hours, block, *shape), dtype=np.float32).swapaxes(0, 1)
+    def draw(rng):
+        return getattr(rng, kind)((hours, BLOCK, *shape), dtype=np.float32).swapaxes(0, 1)
     return by_block(where[0], stream, *where[1:], draw)
 
 
@@ -205,7 +205,7 @@ def _watch(where, course, interventions):
 def _ordered(panel, chance, care):
     """Say for each patient whether a panel is ordered at all, bool (n,)."""
     share, effect, _, _ = panel
-    return chance < (1 if share == 1 else expit(logit(share) + effect * care))
+    return chance < expit(logit(share) + effect * care)
 
 
 def _look(panel, dice, ill, often):

@@ -7,7 +7,7 @@ from zlib import crc32
 
 import numpy as np
 
-BLOCK = 256
+BLOCK = 256  # patients in a block; another size gives other patients
 
 
 def block_rng(seed, stream, block):
@@ -31,7 +31,12 @@ def block_rng(seed, stream, block):
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key)))
 
 
-def by_block(seed, stream, start, stop, draw, block=BLOCK):
+def by_patient(latent, stream):
+    """Give a generator for each patient (row) of a latent state: a list."""
+    return [block_rng(seed, stream, index) for seed, index in zip(latent["seed"], latent["index"])]
+
+
+def by_block(seed, stream, start, stop, draw):
     """Draw an array for the patients ``start`` to ``stop - 1``.
 
     Parameters
@@ -41,25 +46,23 @@ def by_block(seed, stream, start, stop, draw, block=BLOCK):
     start, stop : int
         Global patient numbers, ``0 <= start < stop``.
     draw : callable
-        ``draw(rng, block)`` returns an array whose first axis has length `block`.
-    block : int
-        Patients in a block. Another size gives other patients.
+        ``draw(rng)`` returns an array whose first axis has length `BLOCK`.
 
     Returns
     -------
     numpy.ndarray
         First axis of length ``stop - start``.
     """
-    first, last = start // block, -(-stop // block)
-    parts = [draw(block_rng(seed, stream, b), block) for b in range(first, last)]
-    return np.concatenate(parts)[start - first * block:stop - first * block]
+    first, last = start // BLOCK, -(-stop // BLOCK)
+    parts = [draw(block_rng(seed, stream, b)) for b in range(first, last)]
+    return np.concatenate(parts)[start - first * BLOCK:stop - first * BLOCK]
 
 
 def normals(seed, stream, start, stop, *shape):
     """Draw standard normal numbers of shape ``(stop - start, *shape)``."""
-    return by_block(seed, stream, start, stop, lambda rng, n: rng.standard_normal((n, *shape)))
+    return by_block(seed, stream, start, stop, lambda rng: rng.standard_normal((BLOCK, *shape)))
 
 
 def uniforms(seed, stream, start, stop, *shape):
     """Draw numbers, uniform in [0, 1), of shape ``(stop - start, *shape)``."""
-    return by_block(seed, stream, start, stop, lambda rng, n: rng.random((n, *shape)))
+    return by_block(seed, stream, start, stop, lambda rng: rng.random((BLOCK, *shape)))

@@ -17,7 +17,6 @@ from typing import Callable
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtr
 
 from ..files import read_toml
 from . import anatomy, findings, physique
@@ -27,7 +26,7 @@ MU_SOFT, MU_BONE, AIR = 0.2, 0.30, 0.75  # 1/cm at about 70 keV; bone beyond sof
 SCANNERS = pd.DataFrame(read_toml(Path(__file__).with_name("scanners.toml"))["scanners"])  # one row per hospital
 LETTERS = SCANNERS.pop("letter")
 CHUNK, FINE = 16, 96  # patients drawn at once at that size; pixels per side at least, before shrinking
-LOOK = "exposure low high power blur scatter marker marker_x marker_y".split()
+LOOK = "exposure low high power blur scatter spare marker_x marker_y".split()  # without the spare: other films
 NAMES = [*physique.TRAITS, *findings.TRAITS, *LOOK]
 
 
@@ -40,14 +39,12 @@ class XRays:
     images : uint8 array (n, size, size); bright is dense.
     labels : DataFrame (n, 5) of bool, one column per name in ``findings``.
     hospital : int array (n,), the scanner and marker in use.
-    marker : bool array (n,), whether the lead marker is on the film.
     masks : bool array (n, 5, size, size), drawn when first asked for.
     """
 
     images: np.ndarray
-    labels: object
+    labels: pd.DataFrame
     hospital: np.ndarray
-    marker: np.ndarray
     _masks: Callable = field(repr=False)
     findings: tuple = findings.FINDINGS
 
@@ -64,8 +61,7 @@ def take(cohort, size=64, *, view="adult", marker=True, quality_follows_illness=
     cohort : Cohort, whose ``latent`` frame says what is true of each patient.
     size : int, pixels per side, 28 to 512.
     view : "adult", or "child": the same illness in a small child's chest, lying down.
-    marker : bool, or dict of label to probability of the lead marker for patients
-        with and without it, such as ``{"pneumonia": (0.9, 0.1)}``: a planted shortcut.
+    marker : bool, whether the hospital's lead marker lies in a corner of every film.
     quality_follows_illness : bool, whether the unwell (pneumonia, failing heart) breathe in less, lie
         crooked and nearer, and blur the film by moving. That is so in practice, and it was matched by
         hand to real films; but it says "ill" without showing the illness: a hidden shortcut. With False
@@ -92,13 +88,12 @@ def take(cohort, size=64, *, view="adult", marker=True, quality_follows_illness=
     latent = cohort.latent
     traits = dict(zip(NAMES, draw(latent).T))
     labels = label(latent, traits, view)
-    marked = marks(labels, marker, traits)
     some = max(1, CHUNK * FINE**2 // max(size, FINE) ** 2)
     chunks = [slice(i, i + some) for i in range(0, len(latent), some)]
     parts = [(latent[c], {k: v[c] for k, v in traits.items()}, view, quality_follows_illness) for c in chunks]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        images = list(pool.map(lambda part, c: expose(part, marked[c], size), parts, chunks))
-    return XRays(np.concatenate(images), labels, latent.hospital.to_numpy(), marked,
+        images = list(pool.map(lambda part: expose(part, marker, size), parts))
+    return XRays(np.concatenate(images), labels, latent.hospital.to_numpy(),
                  lambda: np.concatenate([project(part, size)[2]() for part in parts]))
 
 
@@ -115,14 +110,6 @@ def label(latent, traits, view):
     b = physique.body(latent, traits, view)
     out["cardiomegaly"] = physique.cardiothoracic_ratio(b) > b.large.ravel()
     return out.astype(bool).reset_index(drop=True)
-
-
-def marks(labels, marker, traits):
-    """Which films carry the marker, bool (n,)."""
-    if isinstance(marker, bool):
-        return np.full(len(labels), marker)
-    (name, (present, absent)), = marker.items()
-    return ndtr(traits["marker"].astype(float)) < np.where(labels[name], present, absent)
 
 
 def project(part, size):
@@ -146,27 +133,29 @@ def project(part, size):
     return path, b, lambda: findings.masks(b, f, X, Y, field_, fill, fluid, edge)
 
 
-def expose(part, marked, size):
+def expose(part, marker, size):
     """Films of one chunk of patients, uint8 (n, size, size)."""
     (path, b, _), (latent, traits, *_) = project(part, max(size, FINE)), part
     look = SimpleNamespace(**{k: traits[k].reshape(-1, 1, 1) for k in LOOK})
     hospital = latent.hospital.to_numpy()
-    settings = SCANNERS.iloc[hospital].astype(np.float32)
-    scanner = SimpleNamespace(**{name: column.to_numpy()[:, None, None] for name, column in settings.items()})
+    scanner = SimpleNamespace(**{k: v.to_numpy(np.float32)[hospital, None, None] for k, v in SCANNERS.items()})
     beam = np.exp(-path)
     beam += np.clip(b.motion * b.unwell + 0.12 * look.blur, 0, 0.6) * (blur(beam, 0.022) - beam)  # the unwell move
     share = np.clip(scanner.scatter * np.exp(0.25 * look.scatter) + 0.2 * b.unwell, 0, 0.8)
     beam = (1 - share) * beam + share * blur(np.minimum(beam, 0.2), 0.09)
     film = -np.log(counted(shrink(beam, size), latent, scanner, look))
     film = film - scanner.unsharp * blur(film, 0.12)
-    return window(film, scanner, look, marked, hospital)
+    grey = window(film, scanner, look)
+    if marker:
+        stamp(grey, hospital, look)
+    return (255 * grey + 0.5).astype(np.uint8)
 
 
 def counted(beam, latent, scanner, look):
     """Beam with photon and electronic noise; each patient's noise has its own seed."""
     noise = np.empty_like(beam)
     for row, seed, index in zip(noise, latent["seed"], latent["index"]):
-        rng = np.random.Generator(np.random.SFC64(np.random.SeedSequence([int(seed), 7, int(index)])))
+        rng = np.random.Generator(np.random.SFC64(np.random.SeedSequence([seed, 7, index])))
         rng.standard_normal(dtype=np.float32, out=row)
     photons = scanner.photons * np.exp(0.5 * look.exposure)
     spread = np.sqrt(beam / photons + np.square(scanner.noise * beam))
@@ -194,10 +183,10 @@ def blur(image, width):
     return weight @ coarse @ weight.T
 
 
-def window(film, scanner, look, marked, hospital):
-    """Film to uint8: window by percentiles of the film, then LUT power, then the marker."""
+def window(film, scanner, look):
+    """Film to grey in [0, 1]: window by percentiles of the film, then LUT power."""
     size = film.shape[1]
-    middle = slice(size // 8, size - size // 8, max(1, size // 28))
+    middle = slice(size // 8, size - size // 8, size // 28)
     inner = np.sort(film[:, middle, middle].reshape(len(film), -1), axis=1)
     cut = inner.shape[1] - 1
     low = np.take_along_axis(inner, (scanner.low[:, 0].astype(int) * cut) // 100, 1)[:, :, None]
@@ -205,18 +194,16 @@ def window(film, scanner, look, marked, hospital):
     low = np.minimum(low, high - 1.9)  # the system's narrowest window
     wide = high - low
     low, high = low - (0.42 + 0.12 * look.low) * wide, high + (0.3 + 0.10 * look.high) * wide
-    grey = np.clip((film - low) / (high - low), 0, 1) ** (scanner.power * np.exp(0.2 * look.power))
-    stamp(grey, marked, hospital, look)
-    return (255 * grey + 0.5).astype(np.uint8)
+    return np.clip((film - low) / (high - low), 0, 1) ** (scanner.power * np.exp(0.2 * look.power))
 
 
-def stamp(grey, marked, hospital, look):
+def stamp(grey, hospital, look):
     """Lay each hospital's lead letter into its corner, in place."""
     size = grey.shape[1]
-    cell = max(1, round(size / 48))
-    for i in np.flatnonzero(marked):
-        letter = np.kron([[c == "1" for c in row] for row in LETTERS[hospital[i]]], np.ones((cell, cell), bool))
+    cell = round(size / 48)
+    for i, site in enumerate(hospital):
+        letter = np.kron([[c == "1" for c in row] for row in LETTERS[site]], np.ones((cell, cell), bool))
         x = cell + int(cell * 2 * min(abs(look.marker_x[i, 0, 0]), 2))
         y = cell + int(cell * 2 * min(abs(look.marker_y[i, 0, 0]), 2))
-        x = size - x - 5 * cell if hospital[i] % 2 == 0 else x
+        x = size - x - 5 * cell if site % 2 == 0 else x
         grey[i, y:y + 5 * cell, x:x + 5 * cell][letter] = 0.97

@@ -97,6 +97,11 @@ def test_same_bytes_and_no_dependence_on_the_others():
     assert not np.array_equal(eeg.record(cohort(5, seed=1), 8).signal, whole.signal)
 
 
+def test_the_shortest_recording():
+    e = eeg.record(cohort(40), 4)
+    assert e.signal.shape == (40, 19, 1000) and "muscle" in set(e.events.kind) and (e.events.stop <= 4).all()
+
+
 @pytest.mark.parametrize("wrong", [{"channels": ("X9",)}, {"fs": 50}, {"seconds": 1}])
 def test_wrong_arguments(wrong):
     with pytest.raises(ValueError):
