@@ -1,6 +1,6 @@
-"""Tables that are known by name: breast cancer, readmission with diabetes, and readmission of simulated patients.
+"""Tables that are known by name: breast cancer, readmission with diabetes and of simulated patients, survival.
 
-Each function gives features, outcome codes, patients, class names and notes.
+Each function gives features, outcome codes, patients, class names, notes and, of survival, times.
 """
 
 import zipfile
@@ -65,5 +65,32 @@ def hospital_readmission(seed):
     return X, frame["readmitted"].to_numpy(np.int64), frame["patient_id"].to_numpy(str), RETURNS, [SIMULATED]
 
 
+def whas500():
+    """Read 500 heart attacks, followed from admission for years; 1 stands for death (Hosmer et al. 2008).
+
+    The length of stay (`los`) is left out: it is known at discharge alone. Times are in days.
+    """
+    from sksurv.datasets import load_whas500
+
+    X, fate = load_whas500()
+    return (plain(X).drop(columns="los"), fate["fstat"].astype(np.int64), np.arange(len(X)), ["censored", "died"],
+            ["500 real patients of the Worcester Heart Attack Study; times in days."], fate["lenfol"].astype(float))
+
+
+def gbsg2():
+    """Read 686 women with breast cancer; 1 stands for recurrence or death (Schumacher et al. 1994). Times in days."""
+    from sksurv.datasets import load_gbsg2
+
+    X, fate = load_gbsg2()
+    return (plain(X), fate["cens"].astype(np.int64), np.arange(len(X)), ["censored", "recurrence or death"],
+            ["686 real patients of the German Breast Cancer Study Group; times in days."], fate["time"].astype(float))
+
+
+def plain(frame):
+    """Bring columns of numbers that are kept as categories to numbers; categories of words stay."""
+    whole = {c: pd.to_numeric(frame[c].astype(str), errors="coerce") for c in frame.select_dtypes("category")}
+    return frame.assign(**{c: v for c, v in whole.items() if v.notna().all()})
+
+
 BY_NAME = {"wisconsin-breast-cancer": lambda seed: wisconsin(), "diabetes130": lambda seed: diabetes130(),
-           "hospital-readmission": hospital_readmission}
+           "hospital-readmission": hospital_readmission, "whas500": lambda seed: whas500(), "gbsg2": lambda seed: gbsg2()}

@@ -66,6 +66,11 @@ class Stays:
         """Whether each cell was measured: bool, as `values`."""
         return np.isfinite(self.values)
 
+    @property
+    def since(self):
+        """Hours since the last measurement before each hour, as `values`: see `hours_since`."""
+        return hours_since(self.mask)
+
 
 def hours_since(mask):
     """Count the hours since each variable was last measured, before the hour itself.

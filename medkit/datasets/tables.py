@@ -36,7 +36,8 @@ class Table:
 
     `X` maps "train", "valid" and "test" to DataFrames of features; `y` to int64 class codes of
     shape (n,); `patients` to patient ids of shape (n,); rows of one patient stand together, in the
-    order of time (in a user's file: in the order of the file, and rows that are wholly alike count once).
+    order of time (in a user's file: in the order of the file, and rows that are wholly alike count once). Of survival
+    `time` maps parts to times of shape (n,), and `y` is 1 where the event was seen, 0 where follow-up ended before.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Table:
     y: dict
     patients: dict
     notes: list
+    time: dict | None = None
 
 
 def load(source, outcome="outcome", patient=None, seed=0):
@@ -53,7 +55,8 @@ def load(source, outcome="outcome", patient=None, seed=0):
     Parameters
     ----------
     source : str or path
-        "wisconsin-breast-cancer", "diabetes130", "hospital-readmission" (simulated), or the path of a file.
+        "wisconsin-breast-cancer", "diabetes130", "hospital-readmission" (simulated), "whas500", "gbsg2" (survival), or the
+        path of a file.
     outcome : str
         For a file: the column to predict. It may not contradict a schema beside the file; nor may `patient`.
     patient : str, optional
@@ -71,10 +74,10 @@ def load(source, outcome="outcome", patient=None, seed=0):
 
     path = Path(source).expanduser()
     if path.suffix:
-        return split(path.stem, *read_file(path, agreed(path, outcome, patient)), seed)
+        return split(path.stem, *read_file(path, agreed(path, outcome, patient)), seed=seed)
     if str(source) not in cohorts.BY_NAME:
         raise unknown("table", source, cohorts.BY_NAME)
-    return split(str(source), *cohorts.BY_NAME[str(source)](seed), seed)
+    return split(str(source), *cohorts.BY_NAME[str(source)](seed), seed=seed)
 
 
 def agreed(path, outcome, patient):
@@ -88,11 +91,12 @@ def agreed(path, outcome, patient):
     return {"outcome": outcome} | given | told
 
 
-def split(name, X, y, patients, classes, notes, seed):
+def split(name, X, y, patients, classes, notes, time=None, *, seed):
     """Split a frame and its outcome by patient."""
     parts = by_patient(patients, y, seed=seed)
     return Table(name, classes, {p: X.iloc[r].reset_index(drop=True) for p, r in parts.items()},
-                 {p: y[r] for p, r in parts.items()}, {p: patients[r] for p, r in parts.items()}, notes)
+                 {p: y[r] for p, r in parts.items()}, {p: patients[r] for p, r in parts.items()}, notes,
+                 None if time is None else {p: time[r] for p, r in parts.items()})
 
 
 def place(path):

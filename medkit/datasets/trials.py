@@ -176,11 +176,9 @@ def deepsurv(source):
 
 def german():
     """Read the GBSG2 trial (Schumacher et al., 1994), months to recurrence or death."""
-    from sksurv.datasets import load_gbsg2
-
-    X, fate = load_gbsg2()
+    X, event, *_, days = cohorts.gbsg2()
     coded = X.assign(menostat=1.0 * (X["menostat"] == "Post"), tgrade=X["tgrade"].astype(str).str.len().astype(float))
     return Trial("gbsg2", coded.drop(columns="horTh").astype(float), (X["horTh"] == "yes").to_numpy(int),
-                 fate["time"].astype(float) / 30.44, fate["cens"].astype(bool), "months", 60, ("none", "hormonal therapy"),
+                 days / 30.44, event.astype(bool), "months", 60, ("none", "hormonal therapy"),
                  split(len(X), 0), [f"{len(X)} real patients of the German Breast Cancer Study Group; months to recurrence "
                                     "or death. Not all were randomised to hormonal therapy."])

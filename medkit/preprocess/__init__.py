@@ -4,7 +4,7 @@
 - `series`: hours of a stay, arrays of shape (n, hours, variables): any table's transformer hour by hour, carrying
   forward, summaries that make a table.
 - `signals`: ECG and EEG, arrays (n, samples, channels): filters and another sampling rate.
-- `pictures`: DICOM files, windows, sizes, identity removed.
+- `pictures`: DICOM and NIfTI files, windows, sizes, identity removed.
 
 Where scikit-learn has a step already (`RobustScaler`, `SimpleImputer`, `IterativeImputer`, `SelectKBest`,
 `SelectFromModel`), use that one: it stands in the same pipeline. Explained in lesson 2.

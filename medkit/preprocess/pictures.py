@@ -1,10 +1,11 @@
-"""Pictures from the clinic: DICOM files, in physical units, windowed, without identity."""
+"""Pictures from the clinic: DICOM and NIfTI files, in physical units, windowed, without identity."""
 
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pydicom
 from PIL import Image, ImageOps
@@ -13,7 +14,7 @@ from pydicom.multival import MultiValue
 from pydicom.pixels import apply_color_lut, apply_modality_lut
 from pydicom.uid import SecondaryCaptureImageStorage, generate_uid
 
-from ..errors import MedkitError, reason
+from ..errors import MedkitError, explained, reason
 
 # What may be shown or stored: how the picture was made, never of whom, where, when or by whom. Texts that people type
 # (descriptions, comments) and private tags can hold a name, so they are not here. Compare DICOM PS3.15, annex E.
@@ -36,7 +37,7 @@ class Picture:
 
     Attributes
     ----------
-    values : float32 array of shape (height, width), (height, width, 3), or (frames, height, width)
+    values : float32 array of shape (height, width), (height, width, 3), or (frames or slices, height, width)
         A CT is in HU if `facts` tell how its values were rescaled.
     window : (centre, width), or None
         As the file suggests.
@@ -145,6 +146,22 @@ def window_of(facts):
     """Give the first window that the file suggests (centre, width), or None."""
     centre, width = (np.ravel(facts.get(name, [])) for name in ("WindowCenter", "WindowWidth"))
     return (float(centre[0]), float(width[0])) if len(centre) and len(width) and width[0] >= 1 else None
+
+
+def read_nifti(path):
+    """Read a NIfTI picture: scaled values, axes turned to (depth, height, width) from the patient's orientation.
+
+    Seen slice by slice (axis 0, from the feet up) it looks as radiologists look: front up, the patient's right at the
+    left. `facts` tell the mm from voxel to voxel, in the order of the axes; the header's free texts are not kept.
+    """
+    with explained(f"{Path(path).name} cannot be read as NIfTI"):
+        loaded = nibabel.squeeze_image(nibabel.load(path))  # (x, y, z, 1) is one volume
+        if len(loaded.shape) != 3:
+            raise MedkitError(f"{Path(path).name} should hold one volume; its shape is {loaded.shape}.")
+        turned = nibabel.as_closest_canonical(loaded)  # axes to the right, the front and the top
+        values = np.asarray(turned.dataobj, np.float32)
+    spacing = [float(mm) for mm in turned.header.get_zooms()[::-1]]
+    return Picture(values[::-1, ::-1].transpose(2, 1, 0), None, {"Modality": "NIfTI", "VoxelSpacing": spacing})
 
 
 def window(values, centre, width):

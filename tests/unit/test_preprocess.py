@@ -259,15 +259,31 @@ def test_dark_and_bright_are_turned_the_usual_way(tmp_path):
 def test_damaged_pictures_are_named(tmp_path):
     whole = open(example("CT_small.dcm"), "rb").read()
     cases = {"half.dcm": whole[:20000], "start.dcm": whole[:400], "text.dcm": b"not a picture", "empty.dcm": b"",
-             "packed.dcm": b"\x1f\x8bnonsense"}
+             "a.nii.gz": b"\x1f\x8bnonsense", "b.nii": b""}
     for name, content in cases.items():
         (tmp_path / name).write_bytes(content)
         with pytest.raises(MedkitError, match=name):
-            pictures.read_dicom(tmp_path / name)
+            (pictures.read_nifti if ".nii" in name else pictures.read_dicom)(tmp_path / name)
     with pytest.raises(MedkitError, match="MR_truncated"):
         pictures.read_dicom(example("MR_truncated.dcm"))
     with pytest.raises(MedkitError, match="no picture"):
         pictures.read_dicom(example("rtplan.dcm"))
+
+
+def test_nifti_is_turned_to_slices_as_radiologists_see_them(tmp_path):
+    import nibabel
+
+    values = np.zeros((4, 5, 6), np.float32)
+    values[0, 4, 5] = 7  # the patient's left-most voxel in a file that counts to the left; front; top
+    nibabel.save(nibabel.Nifti1Image(values, np.diag([-2.0, 3.0, 4.0, 1.0])), tmp_path / "a.nii.gz")
+    found = pictures.read_nifti(tmp_path / "a.nii.gz")
+    assert found.values.shape == (6, 5, 4) and found.facts["VoxelSpacing"] == [4, 3, 2]
+    assert found.values[5, 0, 0] == 7  # top slice, front row, the patient's right on the left
+    nibabel.save(nibabel.Nifti1Image(values[..., None], np.diag([-2.0, 3.0, 4.0, 1.0])), tmp_path / "b.nii")
+    assert np.array_equal(pictures.read_nifti(tmp_path / "b.nii").values, found.values)
+    nibabel.save(nibabel.Nifti1Image(np.stack([values] * 2, -1), np.eye(4)), tmp_path / "c.nii")
+    with pytest.raises(MedkitError, match="one volume"):
+        pictures.read_nifti(tmp_path / "c.nii")
 
 
 def test_a_window_is_black_below_white_above_and_straight_between():

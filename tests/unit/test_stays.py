@@ -265,5 +265,6 @@ def test_simulated_stays_have_the_same_shape(monkeypatch):
 def test_hours_since_count_from_the_last_measurement_before():
     series = np.full((1, 5, 2), np.nan, np.float32)
     series[0, [0, 3], 0], series[0, 2, 1] = 1, 1
-    since = stays.hours_since(np.isfinite(series))
-    assert since[0, :, 0].tolist() == [0, 1, 2, 3, 1] and since[0, :, 1].tolist() == [0, 1, 2, 1, 2]
+    none = pd.DataFrame()
+    data = stays.Stays("", ["a", "b"], {}, series, none, np.zeros(1), np.zeros(1), {}, none, [], none)
+    assert data.since[0, :, 0].tolist() == [0, 1, 2, 3, 1] and data.since[0, :, 1].tolist() == [0, 1, 2, 1, 2]

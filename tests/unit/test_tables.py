@@ -185,6 +185,13 @@ def test_a_damaged_or_foreign_archive(diabetes):
         tables.load("diabetes130")
 
 
+def test_survival_of_real_patients_as_seen_at_admission():
+    whas, gbsg = tables.load("whas500"), tables.load("gbsg2")
+    assert sum(y.sum() for y in whas.y.values()) == 215 and "los" not in whas.X["train"] and whas.time["test"].min() > 0
+    assert sum(y.sum() for y in gbsg.y.values()) == 299 and gbsg.X["train"]["horTh"].dtype == "category"
+    assert {p: t.shape for p, t in gbsg.time.items()} == {p: y.shape for p, y in gbsg.y.items()}
+
+
 def test_simulated_patients_for_readmission(monkeypatch):
     again = tables.load("hospital-readmission")
     assert "Simulated" in again.notes[0] and 0.05 < again.y["train"].mean() < 0.2
