@@ -33,13 +33,18 @@ class Items(Dataset):
         return self.change(first[None])[0], *rest
 
 
+NOISE = 0.03 * torch.randn(2**21).to(training.best_device())
+
+
 def vary(x):
     """Change runs of beats as another recorder might: size, a slope, noise, a lead lost (as in lesson 4)."""
+    noise = NOISE.to(x.device)
     each, ramp = (len(x), 1, x.shape[2], 1), torch.linspace(-1, 1, x.shape[-1], device=x.device)
     size = 1 + 0.1 * torch.randn(each, device=x.device)
-    slope = 0.1 * torch.randn((*x.shape[:-1], 1), device=x.device) * ramp
+    slope = 0.1 * torch.randn((*x.shape[:-1], 1), device=x.device)
     lost = torch.rand(each, device=x.device) < 0.1
-    return (x * size + slope + 0.03 * torch.randn_like(x)) * ~lost
+    start = int(torch.randint(len(noise) - x.numel(), ()))
+    return torch.addcmul(noise[start:start + x.numel()].view_as(x), x, size).addcmul_(slope, ramp).mul_(~lost)
 
 
 def same(x):

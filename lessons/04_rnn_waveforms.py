@@ -236,13 +236,22 @@ def loss(logits, target):
                                        label_smoothing=0.03)
 
 
+# %% [markdown]
+# In training each run of beats is changed a little, as another recorder might: another size, a slope, noise, a lead lost.
+# The noise is drawn once, and each batch takes a stretch of it from somewhere: to draw it anew would cost more than all else.
+
+# %%
+noise = 0.03 * torch.randn(2**21, generator=torch.Generator().manual_seed(seed)).to(training.best_device())
+
+
 def vary(x):
     """Change runs as another recorder might: size, a slope, noise, a lead lost."""
     each, ramp = (len(x), 1, leads, 1), torch.linspace(-1, 1, x.shape[-1], device=x.device)
     size = 1 + 0.1 * torch.randn(each, device=x.device)
-    slope = 0.1 * torch.randn((*x.shape[:-1], 1), device=x.device) * ramp
+    slope = 0.1 * torch.randn((*x.shape[:-1], 1), device=x.device)
     lost = torch.rand(each, device=x.device) < 0.1
-    return (x * size + slope + 0.03 * torch.randn_like(x)) * ~lost
+    start = int(torch.randint(len(noise) - x.numel(), ()))
+    return torch.addcmul(noise[start:start + x.numel()].view_as(x), x, size).addcmul_(slope, ramp).mul_(~lost)
 
 
 # %%

@@ -223,9 +223,10 @@ if simulated:
 
 # %%
 def rounds(one):
-    """Say how often the network sees the training rows: less often where there are many, to end within minutes."""
+    """Say how often the network sees the training rows: more often where there are few, less where there are many."""
     usual, most = {"table": (12, 5e5), "images": (6, 5e4), "recordings": (20, 5e7 / np.shape(one.X)[1])}[one.kind]
-    return int(np.clip(most / len(one.parts["train"]), 2, usual)) * (3 if effort == "full" else 1)
+    n = len(one.parts["train"])
+    return int(np.clip(most / n, 2, np.clip(2500 / n, usual, 100))) * (3 if effort == "full" else 1)
 
 
 chosen, candidates = {}, {}

@@ -122,7 +122,8 @@ def fit_network(own, spec, epochs, seed):
     training.set_seed(seed)
     net = blank(spec, pretrained=True)
     train, valid = ((inputs(spec, X), y) for X, y in (own.take("train"), own.take("valid")))
-    dls = training.array_loaders(train, valid, batch_size=32, augment=Augment() if own.kind == "images" else None, seed=seed)
+    few = int(np.clip(len(train[1]) // 8, 8, 32))  # small batches where rows are few: more steps
+    dls = training.array_loaders(train, valid, batch_size=few, augment=Augment() if own.kind == "images" else None, seed=seed)
     learn = training.learner(dls, net, nn.CrossEntropyLoss(), cbs=training.averaging(0.95))
     training.fit(learn, epochs, lr=0.003, wd=0.1)
     state = {f"net.{k}": v.detach().cpu().contiguous().numpy() for k, v in learn.model.state_dict().items()}

@@ -40,6 +40,14 @@ def test_few_images_are_seen_more_often_in_smaller_batches(number, start, small,
         assert (found["epochs"], found["batch_size"]) == (epochs, size)
 
 
+def test_lesson_10_shows_its_networks_few_rows_more_often():
+    source = next(c.source for c in lessons.compose(lessons.find("10")).cells if "def rounds(one)" in c.source)
+    for effort, n, seen in (("demo", 60, 41), ("demo", 20, 100), ("full", 4000, 18), ("demo", 30_000, 2)):
+        names = {"np": np, "effort": effort}
+        exec(source.partition("chosen,")[0], names)
+        assert names["rounds"](SimpleNamespace(kind="images", X=np.zeros((1, 64)), parts={"train": range(n)})) == seen
+
+
 @pytest.mark.parametrize("classes, asked", [(["no", "ill"], "ill"), (["normal", "viral", "bacterial"], "viral"), (["a", "b", "c"], "a")])
 def test_lesson_3_asks_for_an_illness_and_not_for_normal(classes, asked):
     data, drawn = few_films(classes=classes), {}
