@@ -98,9 +98,9 @@ def notes(path, target):
     told, memory = lessons.facts(path), lessons.timings().get(path.stem, {}).get("peak_memory_mb", "?")
     text = "\n\n".join(c.source for c in lessons.read(path).cells if c.cell_type == "markdown")
     lines = [f"# {int(path.stem[:2])}. {told['title']}: notes", "", f"{told['read_minutes']} minutes to read, "
-             f"{lessons.run_time(path)} to run, {memory} MB of memory. Before: {told['before']} Data: {told['data']}", "",
-             "**They will be able to**", "", *(f"- {aim}" for aim in told["learn"]), "", "## Ask before you run it", "",
-             f"{told['claim']} Take a vote, write it on the board, and come back to it at the end.", "",
+             f"{lessons.run_time(path)} to run, {memory} MB of memory. Before: {told['before']} Data: {told['data']}",
+             "", "**They will be able to**", "", *(f"- {aim}" for aim in told["learn"]), "", "## Ask before you run it",
+             "", f"{told['claim']} Take a vote, write it on the board, and come back to it at the end.", "",
              "## Where it fails", "", section(text, "Where it fails"), "", "## Exercises: what goes wrong", "",
              *mistakes(path), "", "## Questions, with answers", "", *re.findall(r"(?s)<details>.*?</details>", text)]
     document(told["title"], "\n".join(lines), target)
