@@ -177,30 +177,25 @@ def collect(folder, names=False):
         raise MedkitError(f"{folder} holds no students' folders: put each student's folder into it, under any name.")
     found.sort(key=(lambda p: p.name) if names else (lambda p: hashlib.sha256(p.name.encode()).digest()))
     columns = [name for path in lessons.sources() for name in lessons.exercises(path)]
-    rows = [[states.get(c, "") for c in columns] for states in map(states_in, found)]
+    states, unread = zip(*map(handed_in, found))
     index = [p.name for p in found] if names else range(1, len(found) + 1)
+    rows = [[state.get(c, "") for c in columns] for state in states]
     table = pd.DataFrame(rows, columns=columns, index=pd.Index(index, name="student"))
-    table.attrs["notes"] = [f"Student {name}: {why}." for name, why in zip(index, map(unread, found)) if why]
+    table.attrs["notes"] = [f"Student {name}: {why}." for name, why in zip(index, unread) if why]
     return table
 
 
-def files_in(folder):
-    """Give what of a student's folder tells of exercises: notebooks, and `progress.json`."""
-    return sorted(p for p in folder.rglob("*") if (p.name == progress.FILE or p.suffix == ".ipynb")
-                  and ".ipynb_checkpoints" not in p.parts)
+def handed_in(folder):
+    """Read one student's folder: the state of each exercise, and what could not be read, or "".
 
-
-def unread(folder):
-    """Say what of a student's folder could not be read, so that it counts as not tried; "" if nothing."""
-    files = files_in(folder)
-    kinds = {progress.FILE if p.name == progress.FILE else "a notebook" for p in files if told_by(p) is None}
-    return f"{' and '.join(sorted(kinds))} cannot be read" if kinds else "" if files else "the folder holds no notebook"
-
-
-def states_in(folder):
-    """Give the state of each exercise in one student's folder, the better of notebooks and `progress.json`."""
-    told = [item for path in files_in(folder) for item in told_by(path) or []]
-    return dict(sorted(told, key=lambda item: item[1] == "right"))
+    Of notebooks and `progress.json` the better state counts; what cannot be read counts as not tried.
+    """
+    files = {p: told_by(p) for p in sorted(folder.rglob("*")) if (p.name == progress.FILE or p.suffix == ".ipynb")
+             and ".ipynb_checkpoints" not in p.parts}
+    kinds = {progress.FILE if p.name == progress.FILE else "a notebook" for p, told in files.items() if told is None}
+    why = f"{' and '.join(sorted(kinds))} cannot be read" if kinds else "" if files else "the folder holds no notebook"
+    told = [item for items in files.values() for item in items or []]
+    return dict(sorted(told, key=lambda item: item[1] == "right")), why
 
 
 def told_by(path):

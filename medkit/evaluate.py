@@ -143,7 +143,6 @@ def macro(metric):
         with np.errstate(invalid="ignore"):  # 0/0 where no class can be measured
             return np.nansum(values, axis=0) / np.isfinite(values).sum(axis=0)
 
-    averaged.__name__ = f"macro_{metric.__name__}"
     return averaged
 
 

@@ -51,18 +51,15 @@ def split(notebook):
             told = LINK.sub(r"\1", cell.source.partition("\n\n**Words explained:**")[0])
             for text in re.split(r"(?m)^(?=## )|^(?=\*\*Exercise )", told):
                 first, _, rest = text.strip().partition("\n\n")
-                if first.startswith("#"):
-                    heading = first.splitlines()[0]
-                    lead, _, rest = rest.partition("\n\n") if first.startswith("## ") else (rest, "", "")
-                    made.append(([text if "<details>" in text else f"{heading}\n\n{lead}"], []))
-                    rest = "" if "<details>" in text else rest
-                elif first.startswith(("**Exercise ", "**References**")):
+                headed = first.startswith("#")
+                heading = first.splitlines()[0] if headed else heading
+                if first.startswith(("**Exercise ", "**References**")) or headed and "<details>" in text:
                     made.append(([text], []))
-                    rest = ""
-                else:
-                    rest = text
-                if rest.strip() and made:
-                    made[-1][1].append(rest)
+                elif headed:
+                    lead, _, rest = rest.partition("\n\n") if first.startswith("## ") else (rest, "", "")
+                    made.append(([f"{heading}\n\n{lead}"], [rest] if rest.strip() else []))
+                elif text.strip() and made:
+                    made[-1][1].append(text)
         elif not {"exercise", "provenance"} & set(cell.metadata.get("tags", [])):
             made += [([f"### {heading.strip('# ')}", part], []) for part in with_outputs(cell)]
     return made
@@ -101,11 +98,11 @@ def notes(path, target):
     told, memory = lessons.facts(path), lessons.timings().get(path.stem, {}).get("peak_memory_mb", "?")
     text = "\n\n".join(c.source for c in lessons.read(path).cells if c.cell_type == "markdown")
     lines = [f"# {int(path.stem[:2])}. {told['title']}: notes", "", f"{told['read_minutes']} minutes to read, "
-             f"{lessons.run_time(path)} to run, {memory} MB of memory. Before: {told['before']} Data: {told['data']}", "", "**They will be able to**", "",
-             *(f"- {aim}" for aim in told["learn"]), "", "## Ask before you run it", "", f"{told['claim']} "
-             "Take a vote, write it on the board, and come back to it at the end.", "", "## Where it fails", "",
-             section(text, "Where it fails"), "", "## Exercises: what goes wrong", "", *mistakes(path), "",
-             "## Questions, with answers", "", *re.findall(r"(?s)<details>.*?</details>", text)]
+             f"{lessons.run_time(path)} to run, {memory} MB of memory. Before: {told['before']} Data: {told['data']}",
+             "", "**They will be able to**", "", *(f"- {aim}" for aim in told["learn"]), "", "## Ask before you run it",
+             "", f"{told['claim']} Take a vote, write it on the board, and come back to it at the end.", "",
+             "## Where it fails", "", section(text, "Where it fails"), "", "## Exercises: what goes wrong", "",
+             *mistakes(path), "", "## Questions, with answers", "", *re.findall(r"(?s)<details>.*?</details>", text)]
     document(told["title"], "\n".join(lines), target)
 
 

@@ -20,7 +20,6 @@ from pathlib import Path
 
 from .errors import MedkitError, explained, unknown
 
-KINDS = ("lesson", "exercises", "solutions", "report")
 SOLUTION = re.compile(r"(?ms)^(?P<indent>[ \t]*)### BEGIN SOLUTION\n(?P<body>.*?)^[ \t]*### END SOLUTION(?:\n|\Z)")
 KERNEL = {"kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
           "language_info": {"name": "python"}}
@@ -146,8 +145,6 @@ def compose(path, kind="lesson", paths=None):
     """
     import nbformat
 
-    if kind not in KINDS:
-        raise unknown("kind of notebook", kind, KINDS)
     unwanted = {"wrong"} | ({"exercise"} if kind == "report" else set())
     cells = [plain_cell(c, kind) for c in read(path).cells if not unwanted & set(c.metadata.get("tags", []))]
     ends = [] if kind == "report" else [nbformat.v4.new_markdown_cell(neighbours(path, paths or sources()))]

@@ -44,7 +44,7 @@ class ArrayLoader:
 
     def __init__(self, tensors, batch_size=64, shuffle=False, augment=None, seed=0):
         self.tensors, self.batch_size, self.shuffle, self.augment = tensors, batch_size, shuffle, augment
-        self.seed, self.generator = seed, torch.Generator().manual_seed(seed)
+        self.generator = torch.Generator().manual_seed(seed)
         self.n_inp, self.dataset = len(tensors) - 1, tensors[-1]
 
     def __len__(self):
@@ -68,9 +68,9 @@ class ArrayLoader:
         self.tensors = tuple(t.to(device) for t in self.tensors)
         return self
 
-    def new(self, shuffle=False, drop_last=False, **kwargs):
+    def new(self, **kwargs):
         """Give the same rows in order and unchanged, as fastai's `get_preds` asks."""
-        return ArrayLoader(self.tensors, self.batch_size, shuffle, None, self.seed)
+        return ArrayLoader(self.tensors, self.batch_size)
 
 
 def array_loaders(train, valid, batch_size=64, augment=None, device=None, seed=0):

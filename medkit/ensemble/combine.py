@@ -149,20 +149,20 @@ class Stack:
 
     def fit(self, p, y):
         """Fit on validation predictions."""
-        self.model.fit(self.features(p), truth(y, np.shape(p[0])[0]))
+        self.model.fit(self.features(p), truth(y, len(p[0])))
         return self
 
     def predict(self, p):
         """Mix members' predictions of new rows."""
         return like(p, self.model.predict_proba(self.features(p)))
 
-    def cross_fitted(self, p, y, groups=None, folds=5):
+    def cross_fitted(self, p, y, groups=None):
         """Mix validation rows by stacks that were fitted without them (nor any row of the same patient)."""
         from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 
-        y = truth(y, np.shape(p[0])[0])
+        y = truth(y, len(p[0]))
         groups = np.arange(len(y)) if groups is None else np.asarray(groups)
-        folds = min(folds, *(len(set(groups[y == c])) for c in np.unique(y)))
+        folds = min(5, *(len(set(groups[y == c])) for c in np.unique(y)))
         if folds < 2:
             raise MedkitError("A stack needs at least two patients of each class among those that it is fitted on.")
         split = StratifiedGroupKFold(folds, shuffle=True, random_state=0)

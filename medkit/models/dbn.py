@@ -81,17 +81,16 @@ def train_rbm(rbm, v, epochs=20, lr=0.05, batch=64, k=1, persistent=False, seed=
     optimiser = torch.optim.SGD(rbm.parameters(), lr=lr, momentum=0.5, weight_decay=1e-4)
     for _ in range(epochs):
         for rows in torch.randperm(len(v), generator=draw).split(batch):
-            fantasy = rbm.gibbs(chain if persistent else v[rows], k, draw)
-            chain = fantasy
+            chain = rbm.gibbs(chain if persistent else v[rows], k, draw)
             optimiser.zero_grad()
-            (rbm.free_energy(v[rows]).mean() - rbm.free_energy(fantasy).mean()).backward()
+            (rbm.free_energy(v[rows]).mean() - rbm.free_energy(chain).mean()).backward()
             optimiser.step()
         errors.append(float(((rbm.visible(rbm.hidden(v)) - v) ** 2).mean().detach()))
     return errors
 
 
-def stack(v, sizes, gaussian=True, epochs=20, lr=0.02, seed=0, **options):
-    """Train a stack of machines greedily, each on the hidden units of the one below.
+def stack(v, sizes, epochs=20, lr=0.02, seed=0):
+    """Train a stack of machines greedily, each on the hidden units of the one below; the lowest has Gaussian inputs.
 
     Returns
     -------
@@ -100,17 +99,17 @@ def stack(v, sizes, gaussian=True, epochs=20, lr=0.02, seed=0, **options):
     torch.manual_seed(seed)
     machines = []
     for level, size in enumerate(sizes):
-        machines.append(RBM(v.shape[1], size, gaussian and level == 0))
-        train_rbm(machines[-1], v, epochs, lr, seed=seed, **options)
+        machines.append(RBM(v.shape[1], size, gaussian=level == 0))
+        train_rbm(machines[-1], v, epochs, lr, seed=seed)
         v = machines[-1].hidden(v).detach()
     return machines
 
 
-def as_network(machines, outputs=1):
-    """Turn a stack into a network with a linear head, to be fine-tuned end to end; gives (n, outputs)."""
+def as_network(machines):
+    """Turn a stack into a network with a linear head, to be fine-tuned end to end; gives (n, 1)."""
     layers = []
     for rbm in machines:
         linear = nn.Linear(*rbm.W.shape)
         linear.weight.data, linear.bias.data = rbm.W.data.T.clone(), rbm.c.data.clone()
         layers += [linear, nn.Sigmoid()]
-    return nn.Sequential(*layers, nn.Linear(len(machines[-1].c), outputs))
+    return nn.Sequential(*layers, nn.Linear(len(machines[-1].c), 1))

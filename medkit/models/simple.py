@@ -36,7 +36,7 @@ def encode(X, plan):
             gap = np.isnan(values)
             columns += [np.clip((np.where(gap, entry["quantiles"][10], values) - entry["mean"]) / entry["sd"], -10, 10), gap]
         else:
-            texts = values.astype(object).where(values.notna(), None).map(lambda v: None if v is None else str(v))
+            texts = values.astype(str).where(values.notna())
             columns += [(texts == v).to_numpy() for v in entry["values"]]
     return np.column_stack(columns).astype(np.float32)
 
@@ -74,14 +74,12 @@ def trees(fitted):
     """
     flat = [t.nodes for one in fitted._predictors for t in one]
     size = max(map(len, flat))
-    found = {}
-    for name, kind in (("feature_idx", np.int64), ("num_threshold", float), ("left", np.int64), ("right", np.int64),
-                       ("value", float), ("missing_go_to_left", np.uint8), ("is_leaf", np.uint8)):
-        found[name] = np.stack([np.pad(nodes[name].astype(kind), (0, size - len(nodes))) for nodes in flat])
-    leaf = found["is_leaf"] == 1
-    here = np.arange(size)[None].repeat(len(flat), 0)
+    kinds = {"feature_idx": np.int64, "num_threshold": float, "left": np.int64, "right": np.int64, "value": float,
+             "missing_go_to_left": np.uint8, "is_leaf": np.uint8}
+    found = {name: np.stack([np.pad(nodes[name].astype(kind), (0, size - len(nodes))) for nodes in flat])
+             for name, kind in kinds.items()}
     for side in ("left", "right"):  # a leaf leads to itself
-        found[side] = np.where(leaf, here, found[side])
+        found[side] = np.where(found["is_leaf"] == 1, np.arange(size), found[side])
     depth = max(int(nodes["depth"].max()) for nodes in flat)
     return found | {"start": np.ravel(fitted._baseline_prediction).astype(float), "depth": np.array([depth])}
 

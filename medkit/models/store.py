@@ -61,7 +61,7 @@ def load(folder):
         raise MedkitError(f"{folder} holds no saved model: {error.strerror} ({Path(str(error.filename)).name}).") from None
     with explained(f"The model in {folder} is damaged or was altered", "Save it again."):
         told = json.loads(spec)
-        told, digested = {k: v for k, v in told.items() if k != "digest"}, told.get("digest")
+        digested = told.pop("digest", None)
         if told.get("format", FORMAT) != FORMAT:
             raise ValueError(f"it has the format {told['format']}, and this medkit reads format {FORMAT}")
         if digest(told) != digested or hashlib.sha256(weights).hexdigest() != told.get("weights"):
@@ -142,7 +142,7 @@ def fitting_table(spec, frame, where):
     for name, unit in tables.schema_beside(where).get("units", {}).items():
         if spec["units"].get(name, unit) != unit:
             raise MedkitError(f"{where}: '{name}' is in {unit}, but the model was trained on {spec['units'][name]}.")
-    return frame[[e["name"] for e in spec["plan"]]].assign(**{e["name"]: fitting_column(frame, e, where) for e in spec["plan"]})
+    return pd.DataFrame({e["name"]: fitting_column(frame, e, where) for e in spec["plan"]}, index=frame.index)
 
 
 def fitting_column(frame, entry, where):
