@@ -104,6 +104,8 @@ def judged(measured, task, row):
         measured = {**measured, "means": means}
     if row.get("gain") == row["figure"]:  # the figure is a paired gain itself
         means = {**means, "gain": means["ours"]}
+    elif row.get("ratio"):  # to the baseline's, on the same patients; below 1: better
+        means = {**means, "gain": {a: round(1 - means["ours"][b], 6) for a, b in (("value", "value"), ("low", "high"), ("high", "low"))}}
     facts = {**measured, "task": row.get("what", task["name"]), "data": row.get("data", task["data"]),
              **{k: row.get(k) for k in ("label", "simple", "aim", "better")}, **means}
     sign = -1 if row.get("better") == "lower" else 1

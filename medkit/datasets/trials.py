@@ -9,6 +9,7 @@ from .. import fetch
 from ..errors import unknown
 from ..hospital import admit, treatment
 from ..hospital.outcome import expected_days
+from . import cohorts
 
 DOSES = ("virtual-hospital", "iwpc-warfarin")
 TRIALS = ("virtual-hospital", "hospital-confounded", "gbsg", "gbsg2", "deepsurv-simulated")
