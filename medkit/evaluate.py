@@ -7,7 +7,7 @@ was drawn), so one vectorised definition serves both the estimate and its interv
 """
 
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, wraps
 
 import numpy as np
 import pandas as pd
@@ -33,6 +33,7 @@ class Estimate:
 def weighted(metric):
     """Let a metric be called with no weights (a float comes back) or with rows of weights."""
 
+    @wraps(metric)
     def called(y, p, w=None, **options):
         y, p = np.asarray(y), np.asarray(p, dtype=np.float64)
         if len(y) != len(p):
@@ -44,7 +45,6 @@ def weighted(metric):
             values = metric(y, p, rows, **options)
         return float(values[0]) if w is None else values
 
-    called.__name__, called.__doc__ = metric.__name__, metric.__doc__
     return called
 
 

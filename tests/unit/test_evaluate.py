@@ -202,3 +202,11 @@ def test_a_perfect_score_gets_the_exact_binomial_bound():
     assert evaluate.interval(alarms_per_true, y, y, count=200).low == 1, "there is no fewer than one alarm for a true one"
     missed = evaluate.interval(evaluate.sensitivity, y, 0.0 * y, count=200, threshold=0.5)
     assert missed.low == 0 and missed.high == pytest.approx(beta.ppf(0.975, 1, 12))
+
+
+def test_a_score_of_ones_own_is_not_held_for_one_that_ends_at_0_and_1():
+    y, p = np.arange(40) % 2, np.arange(40) % 2
+    assert evaluate.interval(evaluate.auroc, y, p).low < 1  # perfect: the exact bound
+    same = evaluate.weighted(lambda y, p, w: np.zeros(len(w)))  # a difference can be negative
+    found = evaluate.interval(same, y, p)
+    assert found.low == found.high == 0
