@@ -44,7 +44,8 @@ def vary(x):
     slope = 0.1 * torch.randn((*x.shape[:-1], 1), device=x.device)
     lost = torch.rand(each, device=x.device) < 0.1
     start = int(torch.randint(len(noise) - x.numel(), ()))
-    return torch.addcmul(noise[start:start + x.numel()].view_as(x), x, size).addcmul_(slope, ramp).mul_(~lost)
+    added = noise[start:start + x.numel()].view_as(x)
+    return torch.addcmul(added, x, size).addcmul_(slope, ramp).mul_(~lost)
 
 
 def same(x):

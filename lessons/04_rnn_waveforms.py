@@ -241,7 +241,8 @@ def loss(logits, target):
 # The noise is drawn once, and each batch takes a stretch of it from somewhere: to draw it anew would cost more than all else.
 
 # %%
-noise = 0.03 * torch.randn(2**21, generator=torch.Generator().manual_seed(seed)).to(training.best_device())
+noise = torch.randn(2**21, generator=torch.Generator().manual_seed(seed))
+noise = 0.03 * noise.to(training.best_device())
 
 
 def vary(x):
@@ -251,7 +252,8 @@ def vary(x):
     slope = 0.1 * torch.randn((*x.shape[:-1], 1), device=x.device)
     lost = torch.rand(each, device=x.device) < 0.1
     start = int(torch.randint(len(noise) - x.numel(), ()))
-    return torch.addcmul(noise[start:start + x.numel()].view_as(x), x, size).addcmul_(slope, ramp).mul_(~lost)
+    added = noise[start:start + x.numel()].view_as(x)
+    return torch.addcmul(added, x, size).addcmul_(slope, ramp).mul_(~lost)
 
 
 # %%
