@@ -6,16 +6,17 @@ import numpy as np
 import pandas as pd
 
 from .. import fetch
-from ..errors import unknown
+from ..errors import MedkitError, unknown
 from ..hospital import admit, treatment
 from ..hospital.outcome import expected_days
-from . import cohorts
+from . import cohorts, tables
 
 DOSES = ("virtual-hospital", "iwpc-warfarin")
 TRIALS = ("virtual-hospital", "hospital-confounded", "gbsg", "gbsg2", "deepsurv-simulated")
 INDUCERS = ["Carbamazepine (Tegretol)", "Phenytoin (Dilantin)", "Rifampin or Rifampicin"]
 LINKED = {"1173": {"C/C": "G/G", "C/T": "A/G", "T/T": "A/A"}, "2255": {"C/C": "G/G", "C/T": "A/G", "T/T": "A/A"},
           "1542": {"G/G": "G/G", "C/G": "A/G", "C/C": "A/A"}}
+STARS = ("*1/*1", "*1/*2", "*1/*3", "*2/*2", "*2/*3", "*3/*3", "*1/*5", "*1/*6", "*1/*11", "*1/*13", "*1/*14")
 BREAST = ["hormone therapy", "tumour size", "postmenopausal", "age", "positive nodes", "progesterone", "oestrogen"]
 
 
@@ -69,12 +70,12 @@ def iwpc_file():
 def iwpc(table):
     """Keep the patients with a dose, a decade, a height and a weight: 4,386 of 5,700."""
     table = table.dropna(subset=["PharmGKB Subject ID"])
-    dose = table["Therapeutic Dose of Warfarin"]
+    dose = check_doses(table["Therapeutic Dose of Warfarin"])
     people = pd.DataFrame({
         "decade": pd.to_numeric(table["Age"].astype(str).str[0], errors="coerce"), "height": table["Height (cm)"],
         "weight": table["Weight (kg)"], "female": 1.0 * (table["Gender"] == "female"),
-        "vkorc1": vkorc1(table).fillna("unknown"), "cyp2c9": table["CYP2C9 consensus"].fillna("unknown"),
-        "race": table["Race (OMB)"],
+        "vkorc1": check_genotypes(vkorc1(table), ("A/A", "A/G", "G/G"), "VKORC1"),
+        "cyp2c9": check_genotypes(table["CYP2C9 consensus"], STARS, "CYP2C9"), "race": table["Race (OMB)"],
         "inducer": table[INDUCERS].max(axis=1).fillna(0), "amiodarone": table["Amiodarone (Cordarone)"].fillna(0),
         "smoker": table["Current Smoker"].astype(float), "simvastatin": table["Simvastatin (Zocor)"].astype(float)})
     kept = people[["decade", "height", "weight"]].notna().all(axis=1) & dose.notna()
@@ -93,6 +94,20 @@ def vkorc1(table):
         other = table[f"VKORC1 {place} consensus"].map(same)
         found = found.fillna(other if place == "1173" else other.where(linked))
     return found
+
+
+def check_genotypes(column, known, gene):
+    """Refuse a genotype that nobody knows; a missing one may pass, as "unknown"."""
+    tables.refuse(column.notna() & ~column.isin(known), "The table", lambda row:
+                  f"{unknown(f'{gene} genotype', column[row], known)} Leave it empty if it is not known")
+    return column.fillna("unknown")
+
+
+def check_doses(dose):
+    """Refuse a weekly dose that is not above 0 mg; a missing one may pass."""
+    tables.refuse(dose.notna() & ~(dose > 0), "The table", lambda row: f"a stable dose of {dose[row]:g} mg a week. It must be "
+                  "above 0; leave it empty if the patient never had one")
+    return dose
 
 
 def allele_count(genotypes):
@@ -121,8 +136,18 @@ def trial(source="virtual-hospital", n=4000, seed=0):
     if source not in TRIALS:
         raise unknown("trial", source, TRIALS)
     if source in TRIALS[:2]:
-        return hospital_trial(n, seed, "confounded" if source == TRIALS[1] else "randomised")
-    return german() if source == "gbsg2" else deepsurv(source)
+        return check_trial(hospital_trial(n, seed, "confounded" if source == TRIALS[1] else "randomised"))
+    return check_trial(german() if source == "gbsg2" else deepsurv(source))
+
+
+def check_trial(found):
+    """Refuse a trial that can teach nothing about a treatment."""
+    if len(np.unique(found.arm)) < 2:
+        raise MedkitError(f"{found.name}: all {len(found.arm):,} patients are in one arm ({found.arms[found.arm[0]]}). "
+                          "Without a comparison no effect can be estimated.")
+    if not found.event.any():
+        raise MedkitError(f"{found.name}: everybody is censored, nobody had the event. Follow up for longer.")
+    return found
 
 
 def split(n, seed):

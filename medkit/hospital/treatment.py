@@ -76,8 +76,8 @@ def _leaning(latent):
                      0.8 * ill + 0.5 * z["infection"], 0.6 * ill - 0.4 * z["age"]], axis=1)
 
 
-def anticoagulate(cohort):
-    """Give warfarin: the dose that each simulated patient needs.
+def anticoagulate(cohort, weekly_mg=None):
+    """Give warfarin: the dose that each simulated patient needs, and what a dose does.
 
     The square root of the stable dose follows the pharmacogenetic algorithm of the
     International Warfarin Pharmacogenetics Consortium (2009, N Engl J Med 360:753,
@@ -86,17 +86,32 @@ def anticoagulate(cohort):
     Parameters
     ----------
     cohort : medkit.hospital.Cohort
+    weekly_mg : float or array of shape (n,), optional
+        A dose to try, above 0. Trying several shows the dose-response of a patient.
 
     Returns
     -------
     pandas.DataFrame
-        ``amiodarone`` and ``inducer`` (interacting drugs), ``stable_mg`` a week.
+        ``amiodarone`` and ``inducer`` (interacting drugs), ``stable_mg`` a week; with
+        `weekly_mg` also ``inr``, the ``risk`` of bleeding or clotting, and ``harmed``.
+
+    Raises
+    ------
+    ValueError
+        If a dose is not above 0.
     """
     where = cohort.seed, "warfarin", cohort.start, cohort.stop
-    u = uniforms(*where, 3)  # one more than is asked: with fewer, other patients
+    u = uniforms(*where, 3)
     told = pd.DataFrame({"amiodarone": u[:, 0] < 0.05 + 0.2 * cohort.latent["atrial_fibrillation"],
                          "inducer": u[:, 1] < 0.02})
-    return told.assign(stable_mg=np.clip(_root_dose(cohort, told) + 0.9 * normals(*where), 1.6, None) ** 2)
+    told["stable_mg"] = np.clip(_root_dose(cohort, told) + 0.9 * normals(*where), 1.6, None) ** 2
+    if weekly_mg is None:
+        return told
+    if not np.all(np.asarray(weekly_mg) > 0):
+        raise ValueError("weekly_mg must be above 0")
+    told["inr"] = 2.5 * weekly_mg / told["stable_mg"]
+    told["risk"] = 1 - np.exp(-0.03 - 0.8 * np.log(told["inr"] / 2.5) ** 2)
+    return told.assign(harmed=u[:, 2] < told["risk"])
 
 
 def _root_dose(cohort, drugs):

@@ -19,7 +19,7 @@ def cohort():
 PARTS = {
     "latent": lambda c: c.latent, "patients": lambda c: c.patients, "genes": lambda c: c.genes,
     "treatment": lambda c: c.treatment(arms=3), "outcome": lambda c: c.outcome(arms=3),
-    "anticoagulant": lambda c: c.anticoagulant(),
+    "anticoagulant": lambda c: c.anticoagulant(35.0),
 }
 
 
@@ -159,6 +159,8 @@ def test_treatment_refuses():
         admit(3).treatment("at will")
     with pytest.raises(ValueError, match="arms"):
         admit(3).outcome(arms=9)
+    with pytest.raises(ValueError, match="above 0"):
+        admit(3).anticoagulant(0)
 
 
 def test_mortality_and_follow_up(cohort):
@@ -193,3 +195,11 @@ def test_the_published_dose_of_one_patient_by_hand():
     assert iwpc_root_dose(one)[0] == pytest.approx(by_hand)
     unknown = one.assign(vkorc1=None, cyp2c9="*5/*6", race=None)
     assert iwpc_root_dose(unknown)[0] == pytest.approx(by_hand + 0.8677 + 0.9357 - 0.4854 - 0.2188 - 0.1032)
+
+
+def test_anticoagulant_dose_response(cohort):
+    need = cohort.anticoagulant()["stable_mg"]
+    right, low, high = (cohort.anticoagulant(need * f) for f in (1, 0.5, 2))
+    np.testing.assert_allclose(right["inr"], 2.5)
+    assert right["risk"].max() < min(low["risk"].min(), high["risk"].min())
+    assert not (right["harmed"] & ~high["harmed"]).any()  # the same luck under every dose

@@ -100,10 +100,32 @@ def test_rows_without_a_dose_and_empty_rows_are_left_out():
     assert len(found.dose) == 1 and "2 real patients" in found.notes[0]
 
 
+@pytest.mark.parametrize("column, value, words", [
+    ("CYP2C9 consensus", "*1/*33", "row 2: There is no CYP2C9 genotype"),
+    ("VKORC1 -1639 consensus", "A/T", "row 2: There is no VKORC1 genotype"),
+    ("Therapeutic Dose of Warfarin", 0.0, "row 2: a stable dose of 0")])
+def test_hostile_rows_are_named(column, value, words):
+    with pytest.raises(MedkitError, match=words):
+        trials.iwpc(table(**{column: value}))
+
+
 def test_a_missing_genotype_is_unknown_or_read_off_its_neighbour():
     blank = {"CYP2C9 consensus": None, "VKORC1 -1639 consensus": None}
     assert list(trials.iwpc(table(**blank)).people[["vkorc1", "cyp2c9"]].iloc[1]) == ["unknown", "unknown"]
     assert trials.iwpc(table(**blank, **{"VKORC1 1173 consensus": "C/T"})).people["vkorc1"][1] == "A/G"
+
+
+def trial(arm, event):
+    n = len(arm)
+    return trials.Trial("small", pd.DataFrame({"x": range(n)}), np.array(arm), np.arange(1.0, n + 1),
+                        np.array(event, bool), "days", 365, ("usual", "new"), {}, [])
+
+
+def test_one_arm_or_no_event_teaches_nothing():
+    with pytest.raises(MedkitError, match="one arm"):
+        trials.check_trial(trial([1, 1, 1], [1, 0, 1]))
+    with pytest.raises(MedkitError, match="censored"):
+        trials.check_trial(trial([0, 1, 1], [0, 0, 0]))
 
 
 def test_unknown_names():
