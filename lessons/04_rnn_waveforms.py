@@ -238,7 +238,7 @@ def loss(logits, target):
 
 # %% [markdown]
 # In training each run of beats is changed a little, as another recorder might: another size, a slope, noise, a lead lost.
-# The noise is drawn once, and each batch takes a stretch of it from somewhere: to draw it anew would cost more than all else.
+# Drawing the noise is the slowest of these changes. So it is drawn once, and each batch takes a stretch of it from somewhere.
 
 # %%
 noise = torch.randn(2**21, generator=torch.Generator().manual_seed(seed))

@@ -55,6 +55,14 @@ def test_a_gain_is_judged_by_itself():
     assert row["against_baseline"] == "behind (paired)"
 
 
+def test_a_ratio_is_judged_by_how_far_it_lies_from_one():
+    task = {"name": "t", "data": "d", "lesson": "8", "parameters": {}}
+    for ends, expected in (((0.9, 0.8, 0.98), "ahead (paired)"), ((0.9, 0.8, 1.1), "tied (paired)"), ((1.2, 1.1, 1.3), "behind (paired)")):
+        each = [{"seed": 0, "ours": estimate(*ends), "baseline": estimate(None, None, None), "gain": estimate(None, None, None)}]
+        row = results.judged({"each": each}, task, {"figure": "nll_ratio", "ratio": True, "label": "ratio"})
+        assert row["against_baseline"] == expected
+
+
 def test_new_rows_take_the_place_of_old_ones_unless_they_measured_less():
     old = [{"lesson": "1", "parameters": {}, "figure": "auroc", "effort": "full", "seeds": 3, "by_seed": [1]},
            {"lesson": "2", "parameters": {}, "figure": "auroc", "effort": "demo", "seeds": 1, "by_seed": [2]}]
