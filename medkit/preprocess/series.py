@@ -67,10 +67,12 @@ class ForwardFill(TransformerMixin, BaseEstimator):
     ----------
     before : {"median", "missing"}
         What stands before the first measurement: the median (0 where nobody was measured), or still NaN.
+    mask : bool
+        Append a 1 for each measured cell and a 0 for each filled one: 2 * variables come out.
     """
 
-    def __init__(self, before="median"):
-        self.before = before
+    def __init__(self, before="median", mask=False):
+        self.before, self.mask = before, mask
 
     def fit(self, X, y=None):
         """Learn the median of each variable."""
@@ -83,12 +85,12 @@ class ForwardFill(TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X):
-        """Fill: float32 series of the same shape."""
+        """Fill: float32 (n, hours, variables, or twice as many with `mask`)."""
         check_is_fitted(self)
         filled = carried(series(X, len(self.median_)))
         if self.before == "median":
             filled = np.where(np.isfinite(filled), filled, self.median_)
-        return filled.astype(np.float32)
+        return np.concatenate([filled, np.isfinite(X)], axis=2, dtype=np.float32) if self.mask else filled.astype(np.float32)
 
 
 def carried(X):

@@ -94,6 +94,8 @@ def test_forward_fill_never_looks_ahead():
     median = np.nanmedian(X)
     filled = ForwardFill().fit_transform(X)[..., 0]
     assert np.allclose(filled, [[median, 4, 4, 6, 6], [1, 1, 1, 1, 3]])
+    masked = ForwardFill(mask=True).fit_transform(X)
+    assert masked.shape == (2, 5, 2) and np.array_equal(masked[..., 1], np.isfinite(X[..., 0]))
     assert np.isnan(ForwardFill("missing").fit_transform(X)[0, 0, 0])
 
 
