@@ -51,10 +51,23 @@ plots.use_style()
 
 # %% [markdown]
 # On real patients: `medkit run 7 -p dataset=iwpc-warfarin -p trial_data=gbsg` (about 5 MB are fetched).
+#
+# On a trial of your own: `medkit run 7 -p trial_data=trial.csv`, a table with a row per patient. Beside it, in
+# `trial.toml`, you say what is what:
+#
+# ```toml
+# outcome = "died"        # the event: a column of two values
+# time = "months"         # the column of the time to the event, or to the end of follow-up
+# treatment = "arm"       # the column of the two arms
+# treated = "drug"        # the value of arm 1
+# horizon = 36            # what counts is the time up to here; else as long as a tenth of each arm was followed
+# unit = "months"
+# randomised = true       # if chance alone decided who got what
+# ```
 
 # %% tags=["parameters", "context"]
 dataset: str = "virtual-hospital"  # virtual-hospital | iwpc-warfarin: who gets warfarin
-trial_data: str = "virtual-hospital"  # virtual-hospital | hospital-confounded | gbsg | gbsg2 | deepsurv-simulated: a trial
+trial_data: str = "virtual-hospital"  # a trial: or hospital-confounded, gbsg, gbsg2, deepsurv-simulated; or your table
 effort: str = "demo"  # demo | full: more patients, splits and refits
 abstain_at: float = 0.9  # 0 to 1: advise only where this share of refits agree on the direction
 seed: int = 0  # 0 to 999999: patients, splits, starting weights
@@ -588,7 +601,7 @@ for name, v in found.items():
 # leave out.)
 
 # %%
-if "hospital" in trial.name:
+if trial_data in trials.TRIALS[:2]:
     swapped = ({"virtual-hospital", "hospital-confounded"} - {trial_data}).pop()
     other = trials.trial(swapped, n=admitted, seed=seed)
     Z_other, y_other = prepared(other)
@@ -599,7 +612,7 @@ if "hospital" in trial.name:
     display(shares[other.name.split(", ")[1]])
 
 # %%
-if "hospital" in trial.name:
+if trial_data in trials.TRIALS[:2]:
     lost = shares["confounded"]["share of gain"].drop(["treat all", "treat none", "oracle"])
     say(f"Under confounding {(lost < 0).sum()} of {len(lost)} advisers do worse than the better of treat-all and "
         "treat-none, though all adjust for what is recorded. How ill the patient was is recorded only in part, so the "
@@ -837,7 +850,6 @@ the bedside.""")
 # it*: how much of the benefit goes when one input is set to the mean of all.
 
 # %%
-counted = "free of recurrence" if trial_data.startswith("gbsg") else "alive"  # until what the time runs
 patient = int(np.argmax(sure))
 here, gain_of = Z[test[patient]], time_alive(trial, Z, fit_rows, risks[best])
 draws = refits[:, patient]
@@ -858,7 +870,7 @@ def described(arm):
     drawn = [mean(w) for w in next(evaluate.resamples(len(r), count=200, seed=seed))] if len(r) > 1 else [np.nan]
     low, high = np.percentile(drawn, (2.5, 97.5))
     return {"similar patients": len(r), "had the event": int(trial.event[r].sum()),
-            f"{trial.unit} {counted} within {trial.horizon}": f"{np.mean(drawn):.1f} ({low:.1f} to {high:.1f})"}
+            f"{trial.unit} {trial.counted} within {trial.horizon:g}": f"{np.mean(drawn):.1f} ({low:.1f} to {high:.1f})"}
 
 
 # %%
@@ -869,9 +881,7 @@ doubts = [text for text, holds in {
     "this patient is unlike any in training": treatment.stranger_than(Z[fit_rows], here[None])[0] > 0.99,
     f"patients like this nearly always get one arm (chance of treatment {lean:.0%})": not 0.1 < lean < 0.9,
     f"only {agree:.0%} of the learners of this lesson advise the same": agree < 1,
-    "treatment was not randomised, so the benefit may be that of who was chosen": trial_data in (
-        "hospital-confounded", "gbsg"),
-    "not all were randomised, so part of the benefit may be that of who was chosen": trial_data == "gbsg2",
+    trial.doubt: bool(trial.doubt),
     f"intervals like this held the true effect of {inside:.0%} of simulated patients, not of 90 %": inside < 0.85,
     "the patients and their effects are simulated": bool(trial.truth),
     "what was not recorded may matter more than what was": True}.items() if holds]
@@ -879,7 +889,7 @@ doubts = [text for text, holds in {
 # %%
 say(f"""**Recommendation** ({trial.name}): **{trial.arms[int(votes[patient] > 0.5)] if sure[patient] else "no advice"}**
 
-**Expected benefit of {trial.arms[1]}**: {gains[-1]:+.1f} {trial.unit} {counted} within {trial.horizon} (90 % of
+**Expected benefit of {trial.arms[1]}**: {gains[-1]:+.1f} {trial.unit} {trial.counted} within {trial.horizon:g} (90 % of
 {len(draws)} refits of {best}: {np.quantile(draws, 0.05):+.1f} to {np.quantile(draws, 0.95):+.1f}), as a mean
 of patients with such records.
 {f"The truth, which no clinic knows: {true_effect[patient]:+.1f}." if trial.truth else ""}

@@ -21,7 +21,7 @@ WORDS = {"outcome": "outcome died death mortality dead target label event readmi
                     "participant participant_id record_id pid case_id id",
          "treatment": "treatment arm therapy", "outcome_date": "outcome_date died_on death_date event_date"}
 GROUPS = "sex gender age race ethnicity hospital site centre center ward scanner device".split()
-NEGATIVE = "0 0.0 false no n nein non none negative negativ benign control well normal healthy gesund alive survived lived".split()
+NEGATIVE = "0 0.0 false no n nein non none placebo negative negativ benign control well normal healthy gesund alive survived lived".split()
 POSITIVE = "true yes y ja oui died dead deceased verstorben positive positiv malignant case ill krank abnormal disease".split()
 NAMING = re.compile(r"(?i)(^|[\W_])(id|nr|nbr|no|code)$")  # a column so called holds names, even where they are digits
 CODE = re.compile(r"[A-Za-z]\d[\w.]*")  # V57 among numbers such as 250.83: a code of diagnoses

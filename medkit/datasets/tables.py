@@ -27,7 +27,8 @@ from .split import by_patient
 
 TYPES = ("number", "category", "date", "ignore")
 KEYS = {"kind": str, "outcome": str, "positive": str, "patient": str, "treatment": str, "outcome_date": str, "groups": list,
-        "columns": dict, "units": dict, "size": int, "seconds": (int, float), "fs": (int, float)}  # of a schema
+        "columns": dict, "units": dict, "size": int, "seconds": (int, float), "fs": (int, float),  # of a schema
+        "time": str, "treated": str, "horizon": (int, float), "unit": str, "randomised": bool}  # of a trial (lesson 7)
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def schema_beside(path):
     for key, value in told.items():
         if key not in KEYS:
             raise MedkitError(f"{where}: {unknown('key', key, KEYS)}")
-        if not isinstance(value, KEYS[key]) or isinstance(value, bool):
+        if not isinstance(value, KEYS[key]) or isinstance(value, bool) != (KEYS[key] is bool):
             raise MedkitError(f"{where}: '{key}' has the wrong type ({value!r}).")
     return told
 

@@ -1,6 +1,7 @@
 """Patients with a dose or a treatment: what they were given, what came of it. Explained in lesson 7."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,8 @@ from .. import fetch
 from ..errors import MedkitError, unknown
 from ..hospital import admit, treatment
 from ..hospital.outcome import expected_days
-from . import cohorts, tables
+from . import cohorts, schema, tables
+from .split import by_patient
 
 DOSES = ("virtual-hospital", "iwpc-warfarin")
 TRIALS = ("virtual-hospital", "hospital-confounded", "gbsg", "gbsg2", "deepsurv-simulated")
@@ -36,8 +38,9 @@ class Doses:
 @dataclass(frozen=True)
 class Trial:
     """Patients of two arms: covariates `X` (n rows), `arm` (0 or 1), `time` (`unit`), `event` (bool), all shape
-    (n,); what counts is the time alive within the `horizon`. `parts` holds row numbers; `truth`, for simulated patients
-    alone, what is never seen otherwise: "expected", that time under each arm, (n, 2)."""
+    (n,); what counts is the time alive (`counted`: or free of what) within the `horizon`. `parts` holds row numbers;
+    `truth`, for simulated patients alone, what is never seen otherwise: "expected", that time under each arm, (n, 2).
+    `doubt` says why the arms may have differed from the start."""
 
     name: str
     X: pd.DataFrame
@@ -50,6 +53,11 @@ class Trial:
     parts: dict
     notes: list
     truth: dict = field(default_factory=dict)
+    counted: str = "alive"
+    doubt: str = ""
+
+
+CHOSEN = "so the benefit may be that of who was chosen"
 
 
 def doses(source="virtual-hospital", n=4000, seed=0):
@@ -132,7 +140,12 @@ def hospital_doses(n, seed):
 
 
 def trial(source="virtual-hospital", n=4000, seed=0):
-    """Load patients of two arms, in parts; the simulated ones (`n`) come with what each arm would have done."""
+    """Load patients of two arms, in parts: by name, or a table of your own (see `own`).
+
+    The simulated ones (`n`) come with what each arm would have done.
+    """
+    if Path(source).suffix:
+        return check_trial(own(Path(source).expanduser(), seed))
     if source not in TRIALS:
         raise unknown("trial", source, TRIALS)
     if source in TRIALS[:2]:
@@ -147,6 +160,11 @@ def check_trial(found):
                           "Without a comparison no effect can be estimated.")
     if not found.event.any():
         raise MedkitError(f"{found.name}: everybody is censored, nobody had the event. Follow up for longer.")
+    for part, rows in found.parts.items():
+        seen = [int((found.arm[rows] == a).sum()) for a in (0, 1)]
+        if min(seen) < 10 or found.event[rows].sum() < 5:
+            raise MedkitError(f"{found.name}: too few patients for '{part}' ({seen[0]} and {seen[1]} in the two arms, "
+                              f"{found.event[rows].sum()} events). Each part needs 10 of each arm, and 5 events.")
     return found
 
 
@@ -169,7 +187,8 @@ def hospital_trial(n, seed, assignment):
         f"virtual hospital (simulated), {assignment}", seen.join(g[["CDKN2B_AS1", "CYP2C19_2", "LPA", "ADRB1"]].astype(float)),
         (given["arm"].to_numpy()[kept] == 2).astype(int), after["days"].to_numpy()[kept],
         after["event"].to_numpy(bool)[kept], "days", 365, ("usual care", "clopidogrel"), split(kept.sum(), seed),
-        [f"{kept.sum():,} simulated patients, treatment {assignment}; sizes of effects are made up."], {"expected": expected})
+        [f"{kept.sum():,} simulated patients, treatment {assignment}; sizes of effects are made up."], {"expected": expected},
+        doubt=f"treatment was not randomised, {CHOSEN}" if assignment == "confounded" else "")
 
 
 def deepsurv(source):
@@ -193,7 +212,8 @@ def deepsurv(source):
         train, valid = np.split(np.random.default_rng(0).permutation(parts["train"]), [1236])
         return Trial(source, *rest, "months", 60, ("no treatment", "hormone therapy"),
                      parts | {"train": np.sort(train), "valid": np.sort(valid)},
-                     ["Real patients: Rotterdam tumour bank (training, validation), GBSG trial (test)."])
+                     ["Real patients: Rotterdam tumour bank (training, validation), GBSG trial (test)."],
+                     counted="free of recurrence", doubt=f"treatment was not randomised, {CHOSEN}")
     rate = event[arm == 0].sum() / time[arm == 0].sum() * np.exp(np.outer(whole["hr"], (0, 1)))
     return Trial(source, *rest, "units", 3, ("placebo", "treatment"), parts,
                  ["Simulated by the makers of DeepSurv, with a known effect of treatment."],
@@ -207,4 +227,46 @@ def german():
     return Trial("gbsg2", coded.drop(columns="horTh").astype(float), (X["horTh"] == "yes").to_numpy(int),
                  days / 30.44, event.astype(bool), "months", 60, ("none", "hormonal therapy"),
                  split(len(X), 0), [f"{len(X)} real patients of the German Breast Cancer Study Group; months to recurrence "
-                                    "or death. Not all were randomised to hormonal therapy."])
+                                    "or death. Not all were randomised to hormonal therapy."],
+                 counted="free of recurrence", doubt=f"not all were randomised, {CHOSEN}")
+
+
+def own(path, seed=0):
+    """Read a trial of your own: a table (CSV, Parquet), a row per patient, and the schema beside it.
+
+    Of its keys `treatment`, `outcome` (the event) and `time` (to the event, or to the end of follow-up) name columns;
+    `treated` is the value of arm 1, `horizon` the time that counts, in the `unit` of `time`; `randomised` may be true.
+    """
+    told = schema.read(path)
+    for key, what in (("treatment", "holds the two arms"), ("time", "says how long a patient was followed")):
+        if key not in told:
+            raise MedkitError(f'{path}: which column {what}? Say so in {tables.place(path)}, by the line {key} = "NAME".')
+    given, until = told["treatment"], told["time"]
+    columns = {c: kind for c, kind in told["columns"].items() if c not in (given, until)}
+    X, event, who, classes, notes = tables.read_file(path, told | {"columns": columns})
+    tables.columns_there(X, [given, until], path)
+    tables.cells_filled(X, [given, until], path)
+    time = tables.numbers(X, until, path)
+    tables.refuse(time < 0, path, lambda row: f"the column '{until}' holds {time[row]:g}. A time cannot be below 0")
+    arms, arm = tables.coded(X[given], path, told.get("treated"))
+    for column, values in ((given, arms), (told["outcome"], classes)):
+        if len(values) != 2:
+            raise MedkitError(f"{path}: '{column}' should have two values, but has {len(values)}. Keep the rows of two.")
+    if told.get("patient") and len(set(who)) < len(who):
+        raise MedkitError(f"{path}: some patients have several rows. A trial takes a row per patient.")
+    parts = by_patient(np.arange(len(arm)), 2 * arm + event, (0.6, 0.2, 0.2), seed)
+    horizon = told.get("horizon") or float(f"{min(time[arm == a].quantile(0.9) for a in (0, 1)):.2g}")
+    notes = [f"{len(arm):,} patients of your table, by chance in three parts. '{given}' is the treatment, "
+             f"'{until}' the time to '{classes[1]}' of '{told['outcome']}'; what counts is the time up to {horizon:g}.", *notes]
+    return Trial(path.stem, complete(X.drop(columns=[given, until]), parts["train"]), arm, time.to_numpy(), event == 1,
+                 told.get("unit", "units"), horizon, tuple(f"{given}: {value}" for value in arms), parts, notes,
+                 counted=f"free of '{told['outcome']}'",
+                 doubt="" if told.get("randomised") else f"nobody says that treatment was randomised, {CHOSEN}")
+
+
+def complete(X, train):
+    """Make numbers of categories, and fill gaps by the medians of training patients; each gap leaves a mark."""
+    gaps = X.isna().loc[:, X.iloc[train].isna().any()].add_suffix(" unknown").astype(float)
+    X = pd.get_dummies(X, dtype=float).reset_index(drop=True)
+    X = X.fillna(X.iloc[train].median()).join(gaps.reset_index(drop=True))
+    return X.loc[:, X.iloc[train].nunique() > 1].astype(float)

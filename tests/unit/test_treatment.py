@@ -8,7 +8,7 @@ from sklearn.linear_model import LinearRegression
 from sksurv.linear_model import CoxPHSurvivalAnalysis
 from sksurv.util import Surv
 
-from medkit.datasets import trials
+from medkit.datasets import cohorts, trials
 from medkit.errors import MedkitError
 from medkit.models import treatment
 
@@ -169,3 +169,53 @@ def test_the_german_trial_says_its_unit_and_that_not_all_were_randomised():
     found = trials.trial("gbsg2")
     assert found.unit == "months" and "months to recurrence or death" in found.notes[0]
     assert "days" not in found.notes[0] and "Not all were randomised" in found.notes[0]
+
+
+SCHEMA = 'outcome = "event"\ntime = "days"\ntreatment = "horTh"\npatient = "pid"\n'
+
+
+def own_trial(folder, change=lambda frame: frame, schema=SCHEMA):
+    """Write the German trial as a user's table with a schema beside it, and read it back."""
+    X, event, *_, days = cohorts.gbsg2()
+    frame = X.assign(event=np.where(event, "relapse", "none"), days=days, pid=[f"{k:04d}" for k in range(len(X))])
+    change(frame).to_csv(folder / "women.csv", index=False)
+    (folder / "women.toml").write_text(schema)
+    return trials.trial(str(folder / "women.csv"))
+
+
+def test_a_trial_of_ones_own_is_read_as_the_same_by_name(tmp_path):
+    found, known = own_trial(tmp_path), trials.trial("gbsg2")
+    assert found.arms == ("horTh: no", "horTh: yes") and found.event.sum() == known.event.sum()
+    assert (found.arm == known.arm).all() and found.time == pytest.approx(known.time * 30.44)
+    assert {"age", "menostat_Post", "tgrade_III"} <= set(found.X) and not {"days", "event", "pid"} & set(found.X)
+    assert sum(map(len, found.parts.values())) == len(set(np.concatenate(list(found.parts.values())))) == 686
+    assert 0 < found.horizon < found.time.max() and "randomised" in found.doubt
+
+
+def test_a_trial_says_its_horizon_its_unit_and_that_it_was_randomised(tmp_path):
+    more = 'horizon = 1000\nunit = "days"\nrandomised = true\ntreated = "no"\n'
+    found = own_trial(tmp_path, schema=SCHEMA + more)
+    assert (found.horizon, found.unit, found.doubt, found.arms[1]) == (1000, "days", "", "horTh: no")
+
+
+def test_gaps_of_a_trial_are_filled_by_training_patients_and_leave_a_mark(tmp_path):
+    def gaps(frame):
+        return frame.assign(age=frame["age"].mask(np.arange(len(frame)) % 7 == 0))
+
+    found = own_trial(tmp_path, gaps)
+    assert found.X["age unknown"].sum() == 98 and found.X.notna().all(axis=None)
+    trained = found.X.iloc[found.parts["train"]]
+    assert set(found.X["age"][found.X["age unknown"] == 1]) == {trained["age"][trained["age unknown"] == 0].median()}
+
+
+@pytest.mark.parametrize("change, schema, told", [
+    (lambda f: f, SCHEMA.replace('time = "days"\n', ""), 'time = "NAME"'),
+    (lambda f: f, SCHEMA.replace("days", "dais"), "Did you mean 'days'"),
+    (lambda f: f, SCHEMA + 'randomised = "yes"\n', "'randomised' has the wrong type"),
+    (lambda f: f.assign(days=f["days"] - 100), SCHEMA, r"row \d+: the column 'days' holds -\d+"),
+    (lambda f: f.assign(horTh=np.arange(len(f)) % 3), SCHEMA, "'horTh' should have two values, but has 3"),
+    (lambda f: f.assign(pid=f["pid"].str[:3]), SCHEMA, "some patients have several rows"),
+    (lambda f: f[:60], SCHEMA, "too few patients")])
+def test_a_trial_that_cannot_be_used_is_told_in_one_message(tmp_path, change, schema, told):
+    with pytest.raises(MedkitError, match=told):
+        own_trial(tmp_path, change, schema)
