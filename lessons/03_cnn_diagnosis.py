@@ -24,6 +24,7 @@ import pandas as pd
 import torch
 from fastai.vision.all import CategoryBlock, DataBlock, ImageBlock, IndexSplitter, PILImage
 from fastai.vision.all import Resize, vision_learner
+from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
@@ -473,15 +474,15 @@ inputs = {"pixels": pixels, "fixed windows": fixed}
 
 # %%
 fewest = labels_of["train"].sum(0).min() if data.multi_label else np.bincount(labels_of["train"]).min()
-kinds = {"logistic regression": LogisticRegression(C=0.1, max_iter=2000)}
+kinds = {"logistic regression": LogisticRegression(C=0.01, max_iter=2000)}
 if fewest >= 5 and not data.multi_label:  # a machine gets its probabilities by cross-validation in five
     kinds["support vector machine"] = CalibratedClassifierCV(SVC(), ensemble=False)
 
 
 def rival(kind, given):
     """Train a simple model on principal components of what it is given."""
-    components = min(200, *given["train"].shape)
-    model = OneVsRestClassifier(kinds[kind]) if data.multi_label else kinds[kind]
+    components = min(100, *given["train"].shape)
+    model = OneVsRestClassifier(kinds[kind]) if data.multi_label else clone(kinds[kind])
     steps = make_pipeline(StandardScaler(), PCA(components, random_state=0), model)
     return steps.fit(given["train"].numpy(), labels_of["train"])
 
