@@ -203,7 +203,7 @@ def percentiles(values, own=np.nan):
     """Give the 2.5th and 97.5th percentile of the values that exist, wider if need be, so that `own` lies between."""
     there = values[np.isfinite(values)]
     low, high = np.percentile(there, (2.5, 97.5)) if len(there) else (np.nan, np.nan)
-    return (float(np.fmin(low, own)), float(np.fmax(high, own))) if len(there) else (low, high)
+    return min(float(low), own), max(float(high), own)  # of NaN and a number the first stays
 
 
 def compare(metric, y, p, q, groups=None, count=1000, seed=0, **options):
