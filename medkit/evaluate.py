@@ -186,30 +186,32 @@ def rarer(y, groups=None):
 def interval(metric, y, p, groups=None, count=1000, seed=0, **options):
     """Estimate a metric with its 95 % percentile bootstrap interval, patients drawn whole.
 
-    Resamples in which the metric does not exist (no positive drawn, say) are left out. Fewer than 5 patients, of either
-    class where there are two, have no interval. A perfect score of this module (0 or 1 in each resample) would have one
-    of no width: it gets the exact binomial bound for as many patients as the rarer class has (Clopper & Pearson, 1934).
+    Resamples in which the metric does not exist (no positive drawn, say) are left out. The interval always holds the
+    value: resamples of a skewed one (ECE) can all lie to one side. Fewer than 5 patients, of either class where
+    there are two, have no interval. A perfect score of this module (0 or 1 in each resample) would have one of no
+    width: it gets the exact binomial bound for as many patients as the rarer class has (Clopper & Pearson, 1934).
     """
     point, n = partial(metric, **options), rarer(y, groups)
     value, values = float(point(y, p)), bootstrap(lambda w: point(y, p, w), len(y), groups, count, seed)
-    low, high = percentiles(values) if n >= 5 else (np.nan, np.nan)
+    low, high = percentiles(values, value) if n >= 5 else (np.nan, np.nan)
     if low == high == value and value in (0, 1) and metric.__module__ == __name__:  # others can pass 0 and 1
         low, high = (0.025 ** (1 / n), 1.0) if value else (0.0, 1 - 0.025 ** (1 / n))
     return Estimate(value, low, high)
 
 
-def percentiles(values):
-    """Give the 2.5th and 97.5th percentile of the values that exist."""
+def percentiles(values, own=np.nan):
+    """Give the 2.5th and 97.5th percentile of the values that exist, wider if need be, so that `own` lies between."""
     there = values[np.isfinite(values)]
-    return tuple(float(v) for v in np.percentile(there, (2.5, 97.5))) if len(there) else (np.nan, np.nan)
+    low, high = np.percentile(there, (2.5, 97.5)) if len(there) else (np.nan, np.nan)
+    return min(float(low), own), max(float(high), own)  # of NaN and a number the first stays
 
 
 def compare(metric, y, p, q, groups=None, count=1000, seed=0, **options):
     """Estimate metric(p) - metric(q) on the same patients, with its paired 95 % interval (none for fewer than 5, as above)."""
     point = partial(metric, **options)
+    value = float(point(y, p) - point(y, q))
     values = bootstrap(lambda w: point(y, p, w) - point(y, q, w), len(y), groups, count, seed)
-    around = percentiles(values) if rarer(y, groups) >= 5 else (np.nan, np.nan)
-    return Estimate(float(point(y, p) - point(y, q)), *around)
+    return Estimate(value, *(percentiles(values, value) if rarer(y, groups) >= 5 else (np.nan, np.nan)))
 
 
 def mean_interval(values, shared=0):

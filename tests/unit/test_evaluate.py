@@ -135,6 +135,16 @@ def test_subgroups_and_summary(case):
     assert list(evaluate.subgroups(evaluate.auroc, y, p, ages, count=10).index) == [7.0]
 
 
+def test_an_interval_holds_its_own_value():
+    p = np.repeat([0.25, 0.5, 0.75], 40)
+    y = np.concatenate([np.arange(40) < 40 * q for q in (0.25, 0.5, 0.75)]).astype(int)  # calibrated: each resample is less so
+    found = evaluate.interval(evaluate.ece, y, p, count=300)
+    assert found.value == found.low == 0 < found.high
+    less = evaluate.compare(evaluate.ece, y, p, y, count=300)
+    assert less.value == less.low == 0 < less.high
+    assert np.isnan(evaluate.percentiles(np.array([np.nan]), 0.5)).all()  # no resample has the figure: no interval
+
+
 def test_mean_over_repeats_has_students_interval():
     found = evaluate.mean_interval([1.0, 2.0, 3.0])
     assert found.value == 2 and found.high - 2 == pytest.approx(4.303 / np.sqrt(3), abs=1e-3)

@@ -78,6 +78,45 @@ def test_lesson_2_compares_no_price_with_one_that_may_be_0(ward):
     assert space["prices"][space["at"]].low <= 0 and space["beside"] == ""
 
 
+def test_lesson_2_widens_what_rests_on_patients_that_are_shared(ward):
+    space = walk(2, stop="## Clean", dataset=str(ward))
+    t, risks = space["y"][space["learning"]], space["risks"]
+    gap = [evaluate.auroc(t[b], risks["careful"][b]) - evaluate.auroc(t[b], risks["careless"][b])
+           for _, b in space["folds"].split(t, t)]
+    found, alone = space["gain"](risks["careful"], risks["careless"]), evaluate.mean_interval(gap)
+    assert found.high - found.value == pytest.approx(1.5 * (alone.high - alone.value))
+    space["rarer"] = 40
+    exec(function(2, "over_studies"), space)
+    assert space["over_studies"]([1.0, 2, 3], 40).high - 2 == pytest.approx(2 * (evaluate.mean_interval([1, 2, 3]).high - 2))
+
+
+def test_lesson_2_goes_on_where_the_penalty_leaves_no_feature():
+    said, rng = [], np.random.default_rng(0)
+    cells = [c.source for c in lessons.read(lessons.find("2")).cells]
+    space = walk(2, stop="## A working result first")
+    space |= {"y": np.arange(3000) % 2, "learning": np.arange(60), "raw": rng.normal(size=(60, 9)), "say": said.append}
+    exec(next(c for c in cells if "def choose(" in c).split("careless = ")[0], space)
+    space["careful"] = [space["choose"]()]
+    exec(next(c for c in cells if c.startswith("choice = ")), space)  # numbers of pure chance
+    assert said == ["Of 9 features the careful one keeps **1**. (The first penalty left none, so it was loosened.)"]
+    space["raw"][:, 3] += 3 * (np.arange(60) % 2)
+    exec(next(c for c in cells if c.startswith("choice = ")), space)
+    assert said[1] == "Of 9 features the careful one keeps **1**."
+
+
+SCALED = next(c.source for c in lessons.read(lessons.find("2")).cells if c.source.startswith("scale_price = "))
+
+
+@pytest.mark.parametrize("low, high, beside, words", [
+    (0.1, 0.3, "20% of the price", "the leak flatters the study"), (-0.1, 0.5, "", "these draws cannot tell"),
+    (-0.3, -0.1, "", "makes the study look worse")])
+def test_lesson_2_says_of_a_leak_what_its_interval_says(low, high, beside, words):
+    said, price = [], evaluate.Estimate((low + high) / 2, low, high)
+    exec(SCALED, {"over_studies": lambda values, n: price, "scaled_study": float, "repeats": 1, "rarer": 60, "at": 0,
+                  "prices": [evaluate.Estimate(1.0, 0.5, 1.5)], "record": lambda *a: None, "say": said.append})
+    assert words in said[0] and (beside in said[0] if beside else "% of the price" not in said[0])
+
+
 @pytest.mark.parametrize("hours", [2, 48])
 def test_lesson_6_on_few_patients(ward, hours):
     space = walk(6, stop="## Who comes back", dataset=str(ward), horizon_hours=hours)
