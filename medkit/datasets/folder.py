@@ -71,7 +71,7 @@ def tags_of(folder, files, name):
     """Give a DICOM tag of each file as text, "" where it has none."""
     from ..preprocess.pictures import tag
 
-    return files.map(lambda f: tag(folder / f, name) if f.lower().endswith(".dcm") else "")
+    return files.map(lambda f: tag(folder / f, name) if f.lower().endswith(".dcm") and (folder / f).is_file() else "")
 
 
 def by_tag(folder, files):
@@ -90,6 +90,21 @@ def by_tag(folder, files):
                       f"first film. {(tags == '').sum():,} images have no such tag, and count as a patient each.")
 
 
+def files_by_patient(folder):
+    """List files with their patients as for training, but without need of labels or classes.
+
+    Returns
+    -------
+    DataFrame of `file` and `patient`
+    """
+    path = folder / "labels.csv"
+    if path.exists():
+        table = read_listed(path, ["file"])
+    else:
+        table = pd.DataFrame({"file": [f.relative_to(folder).as_posix() for f in images_below(folder)]}, dtype=str)
+    return table if "patient" in table else table.assign(patient=by_tag(folder, table["file"])[0])
+
+
 def check_classes(y, classes, parts, folder):
     """Check that every part has every class, without which nothing can be measured."""
     for part, rows in parts.items():
@@ -105,7 +120,7 @@ def list_classes(folder):
     if not subfolders:
         raise MedkitError(f"{folder} has neither class subfolders nor a labels.csv. Put the images of each class "
                           "in a subfolder of its name, or add a labels.csv with the columns file and label.")
-    files = {d.name: sorted(f for f in d.rglob("[!.]*") if f.suffix.lower() in SUFFIXES) for d in subfolders}
+    files = {d.name: images_below(d) for d in subfolders}
     empty = [name for name, found in files.items() if not found]
     if empty:
         raise MedkitError(f"No image in the class folder {folder / empty[0]}. Add images "
@@ -114,17 +129,27 @@ def list_classes(folder):
     return pd.DataFrame(rows, columns=["file", "label"])
 
 
+def images_below(folder):
+    """Find the images in a folder and in those inside it."""
+    return sorted(f for f in folder.rglob("[!.]*") if f.suffix.lower() in SUFFIXES)
+
+
 def read_labels(folder):
     """Read and check `labels.csv`, as text; where there is none, list the classes."""
     path = folder / "labels.csv"
     if not path.exists():
         return list_classes(folder)
-    table = tables.read_frame(path, "patient", str)
-    tables.columns_there(table, ["file", "label"], path)
-    tables.cells_filled(table, [c for c in ("file", "label", "patient", "split") if c in table], path)
-    table["file"] = table["file"].str.replace("\\", "/")  # as Windows writes it
+    table = read_listed(path, ["file", "label"])
     check_files(table, folder)
     return table
+
+
+def read_listed(path, needed):
+    """Read a labels file as text, and check that it has what is needed."""
+    table = tables.read_frame(path, "patient", str)
+    tables.columns_there(table, needed, path)
+    tables.cells_filled(table, [c for c in (*needed, "patient", "split") if c in table], path)
+    return table.assign(file=table["file"].str.replace("\\", "/"))  # as Windows writes it
 
 
 def check_files(table, folder):

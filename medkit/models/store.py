@@ -13,7 +13,7 @@ import pandas as pd
 import safetensors.numpy
 
 from ..datasets import recordings, signals, tables
-from ..datasets.folder import read_image
+from ..datasets.folder import files_by_patient, read_image
 from ..datasets.own import row_names
 from ..errors import MedkitError, explained, unknown
 from ..files import make_folder, write_text, written_whole
@@ -105,7 +105,8 @@ def read_new(model, data, patient):
     data : path
         A table, or a folder; an outcome or label is not needed.
     patient : str
-        As the patient column of the table or of `labels.csv` names it; or the name of a file in the folder.
+        As the patient column of the table or of `labels.csv` names it; or the name of any of the patient's files in the
+        folder, all of which are read.
 
     Returns
     -------
@@ -165,20 +166,18 @@ def fitting_column(frame, entry, where):
 
 
 def files_of(folder, patient):
-    """Give the files of a patient in a folder."""
+    """Give the files of a patient in a folder, grouped as for training; the patient may be called after any of them."""
     if not folder.is_dir():
         raise MedkitError(f"There is no folder {folder}.")
-    labels = folder / "labels.csv"
-    names = [str(patient)]
-    if labels.exists():
-        table = tables.read_frame(labels, "patient", str)
-        tables.columns_there(table, ["file"], labels)
-        if "patient" in table:
-            names = table["file"][table["patient"] == str(patient)].str.replace("\\", "/").tolist() or names
-    found = [folder / n for n in names]
-    if any(".." in f.parts or not f.is_file() or folder.resolve() not in f.resolve().parents for f in found):
-        raise MedkitError(f"{folder} has no patient and no file '{patient}'.")
-    return found
+    table, name = files_by_patient(folder), str(patient).replace("\\", "/")
+    who = [str(patient)] if str(patient) in set(table["patient"]) else table["patient"][table["file"] == name]
+    names = table["file"][table["patient"].isin(who)].tolist() or [name]
+    for name in names:
+        if folder.resolve() not in (folder / name).resolve().parents:
+            raise MedkitError(f"{name} lies outside {folder}: a patient's files are read from there alone.")
+        if not ((folder / name).is_file() or (folder / f"{name}.hea").is_file()):  # WFDB's go without ending
+            raise MedkitError(f"{folder} has no patient and no file '{name}'.")
+    return [folder / name for name in names]
 
 
 def fitting_images(spec, files):

@@ -135,9 +135,32 @@ def test_images_that_do_not_fit_are_refused(tmp_path):
     assert model.predict(store.read_new(model, tmp_path / "films", "ill/0.png")).shape == (1, 2)
     Image.fromarray(rng.integers(0, 255, (40, 40, 3)).astype(np.uint8)).save(tmp_path / "films" / "colour.png")
     Image.fromarray(rng.integers(0, 255, (10, 10)).astype(np.uint8)).save(tmp_path / "films" / "small.png")
-    for name, message in (("colour.png", "has colour"), ("small.png", "10 pixels"), ("../ward.csv", "no patient"), ("x", "no patient")):
+    for name, message in (("colour.png", "has colour"), ("small.png", "10 pixels"), ("../ward.csv", "lies outside"), ("x", "no patient")):
         with pytest.raises(MedkitError, match=message):
             store.read_new(model, tmp_path / "films", name)
+
+
+def test_all_files_of_a_patient_are_read_as_training_grouped_them(tmp_path):
+    import pydicom
+    from pydicom.data import get_testdata_file
+
+    film = pydicom.dcmread(get_testdata_file("MR_small.dcm"))
+    (tmp_path / "new" / "b").mkdir(parents=True)
+    for k, name in enumerate(["1.dcm", "2.dcm", "b/3.dcm", "b/4.dcm"]):
+        film.PatientID = f"SECRET-{k % 2}"
+        film.save_as(tmp_path / "new" / name)
+    names = lambda patient: [f.relative_to(tmp_path / "new").as_posix() for f in store.files_of(tmp_path / "new", patient)]  # noqa: E731
+    assert names("1.dcm") == names("b/3.dcm") == names("b\\3.dcm") == ["1.dcm", "b/3.dcm"] and names("2.dcm") == ["2.dcm", "b/4.dcm"]
+    listed = tmp_path / "new" / "labels.csv"
+    listed.write_text("file\n1.dcm\n2.dcm\nlost.dcm\n")  # the others were left out of training too
+    assert names("1.dcm") == ["1.dcm"] and names("b/3.dcm") == ["b/3.dcm"]
+    listed.write_text("file,patient\n1.dcm,p\n2.dcm,p\nb\\3.dcm,q\nb/4.dcm,q\n../x.dcm,r\nrec,s\nlost.dcm,t\n")
+    (tmp_path / "x.dcm").write_bytes(b"")
+    (tmp_path / "new" / "rec.hea").write_bytes(b"")
+    assert names("p") == names("2.dcm") == ["1.dcm", "2.dcm"] and names("q") == ["b/3.dcm", "b/4.dcm"] and names("s") == ["rec"]
+    for patient, message in (("r", "lies outside"), (tmp_path / "x.dcm", "lies outside"), ("t", "no file 'lost.dcm'")):
+        with pytest.raises(MedkitError, match=message):
+            names(patient)
 
 
 def test_recordings_that_do_not_fit_are_refused(tmp_path):
