@@ -280,6 +280,8 @@ def verify(name: Name):
 
 def main():
     """Run the command; an error becomes one line, and exit code 2 (`MedkitError`) or 1. `--debug` may stand anywhere."""
+    if hasattr(sys.stdout, "reconfigure"):  # not where a test or a notebook stands in for it
+        sys.stdout.reconfigure(errors="replace")  # a terminal or log that knows ASCII alone
     debug = "--debug" in sys.argv
     sys.argv = [word for word in sys.argv if word != "--debug"]
     try:

@@ -96,3 +96,11 @@ def test_a_report_on_own_data_can_be_run_again(tmp_path, monkeypatch, words, aga
     monkeypatch.setattr("medkit.report.run.run", lambda *given: asked.append(given) or [])
     CliRunner().invoke(cli.app, ["report", str(tmp_path / "ward.csv"), "--out", str(tmp_path), *words])
     assert [given[8] for given in asked] == [again]
+
+
+@pytest.mark.parametrize("env", [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}])
+def test_a_terminal_that_knows_ascii_alone(tmp_path, env):
+    (tmp_path / "größe.csv").write_text("größe,died\n" + "".join(f"{k},{k % 2}\n" for k in range(60)), encoding="utf-8")
+    done = medkit("new", "--from", str(tmp_path / "größe.csv"), **env)
+    assert done.returncode == 0 and "Read it, correct it" in done.stdout and done.stderr == ""
+    assert medkit("list", **env).returncode == 0
