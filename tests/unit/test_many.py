@@ -353,3 +353,8 @@ def test_what_a_report_writes_is_no_input_but_must_be_there(desk):
     (desk / "model").mkdir()
     (desk / "model" / "weights").write_text("")
     assert key_of(save_to="model") == before and ledger.restore(task, desk, before)
+
+
+def test_links_of_the_index_lead_to_files_of_any_name():
+    task = plan.Task("ward #1", {}, 'ward #1? 50% "x"', status="done")
+    assert re.findall('href="(ward[^"]*)"', index.page([task])) == [f"ward%20%231%3F%2050%25%20%22x%22.{end}" for end in ("html", "ipynb")]
