@@ -135,7 +135,7 @@ def new(source: Annotated[Path, typer.Option("--from", metavar="PATH", help="A t
 
 @app.command()
 def report(source: Annotated[Path, typer.Argument(metavar="PATH", help="A table, or a folder of images or recordings.")],
-           param: Given = [], out: Out = None):
+           param: Given = [], out: Out = None, again: Again = False):
     """Report on your own data: data card, a model chosen against baselines, model card. The model is saved beside it.
 
     Example: medkit report ward.csv --out ward-report, then
@@ -145,7 +145,7 @@ def report(source: Annotated[Path, typer.Argument(metavar="PATH", help="A table,
 
     print(own.load(source).told())  # what is wrong with the data is told at once
     out = out or dated()
-    run(["10"], [f"dataset={source}", f"save_to={out / 'model'}", *param], out)
+    run(["10"], [f"dataset={source}", f"save_to={out / 'model'}", *param], out, again=again)
 
 
 def tell(tasks, out):
@@ -280,6 +280,8 @@ def verify(name: Name):
 
 def main():
     """Run the command; an error becomes one line, and exit code 2 (`MedkitError`) or 1. `--debug` may stand anywhere."""
+    if hasattr(sys.stdout, "reconfigure"):  # not where a test or a notebook stands in for it
+        sys.stdout.reconfigure(errors="replace")  # a terminal or log that knows ASCII alone
     debug = "--debug" in sys.argv
     sys.argv = [word for word in sys.argv if word != "--debug"]
     try:

@@ -113,7 +113,7 @@ def from_table(path, told, seed):
     if not X.shape[1]:
         raise MedkitError(f"{path} has no column to predict from. See [columns] in {tables.place(path)}.")
     patients = frame[roles["patient"]].to_numpy(str) if "patient" in roles else row_names(len(frame))
-    notes = [] if "patient" in roles else [schema.nobody(frame.drop(columns=list(aside)))]
+    notes = tables.left_out(frame) + ([] if "patient" in roles else [schema.nobody(frame.drop(columns=list(aside)))])
     return Own(path.stem, "table", [str(c) for c in classes], X, y, patients, by_patient(patients, y, seed=seed), frame,
                told, notes)
 

@@ -143,9 +143,9 @@ def dates_in(frame):
 
 
 def when(dates):
-    """Read columns of dates; 05.03.2023 is in March, 05/03/2023 only beside such as 13/03/2023."""
+    """Read columns of dates, as of UTC; 05.03.2023 is in March, 05/03/2023 only beside such as 13/03/2023."""
     day_first = any(dates[c].astype(str).str.match(DAY_FIRST).any() for c in dates)
-    return {c: pd.to_datetime(dates[c], errors="coerce", format="mixed", dayfirst=day_first) for c in dates}
+    return {c: pd.to_datetime(dates[c], errors="coerce", format="mixed", dayfirst=day_first, utc=True) for c in dates}
 
 
 def why_ignored(values):

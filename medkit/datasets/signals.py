@@ -111,9 +111,7 @@ def edf_bytes(path):
 
 def read_csv(path, fs):
     """Read a CSV file; a column `time` or `seconds` tells the sampling rate, one that counts the rows is left out."""
-    frame = read_frame(path)
-    if not isinstance(frame.index, pd.RangeIndex):
-        raise MedkitError(f"{path}: its rows have more cells than its header. Is a decimal comma the separator too?")
+    frame = read_frame(path, whole=True)
     frame = frame.assign(**{c: numbers(frame, c, path) for c in frame.select_dtypes(exclude="number")})
     clock = next((c for c in frame if c.strip().lower() in ("time", "seconds", "time (s)")), None)
     if clock is not None and len(frame) > 1:

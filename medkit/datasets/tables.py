@@ -12,9 +12,6 @@ A user's CSV or Parquet file may have a schema beside it, a TOML file of the sam
     note = "ignore"
 """
 
-import csv
-import io
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +20,7 @@ import pandas as pd
 
 from ..errors import MedkitError, explained, unknown
 from ..files import read_toml
+from .reading import left_out, read_frame
 from .split import by_patient
 
 TYPES = ("number", "category", "date", "ignore")
@@ -142,7 +140,7 @@ def read_file(path, schema):
     X = typed(frame.drop(columns=needed), dict.fromkeys(dates, "date") | schema.get("columns", {}), path)
     patients, order = np.asarray(patients), np.argsort(patients, kind="stable")
     return (X.iloc[order], y[order], patients[order], [str(c) for c in classes],
-            notes + told + (backwards(frame, patient, dates) if patient else []))
+            left_out(frame) + notes + told + (backwards(frame, patient, dates) if patient else []))
 
 
 def backwards(frame, patient, dates):
@@ -202,55 +200,6 @@ def categories(values):
     """Give a column as categories; whole numbers that are floats for the sake of gaps are whole again: 1, not 1.0."""
     whole = values.dtype.kind == "f" and (values.dropna() % 1 == 0).all()
     return (values.astype("Int64") if whole else values).astype("category")
-
-
-def read_frame(path, patient=None, dtype=None):
-    """Read a CSV (any usual separator and encoding, decimal points or commas; "?" is a gap) or Parquet file.
-
-    The column `patient` is read as text, less spaces around it, so that 007 stays 007; `dtype` is that of pandas.
-    """
-    if not path.exists():
-        raise MedkitError(f"There is no file {path}.")
-    with explained(f"{path} cannot be read as a table"):
-        frame = pd.read_parquet(path) if path.suffix.lower() == ".parquet" else pd.read_csv(
-            io.StringIO(decoded(path)), **dialect(path), dtype=dtype or {patient: str})
-    if patient in frame:
-        names = frame[patient].astype("string").str.strip()
-        frame[patient] = names.mask(names == "").to_numpy(object, na_value=np.nan)
-    return frame
-
-
-def decoded(path):
-    """Read a text file as UTF-8, UTF-16 (with its mark), or else as Windows-1252, as Excel in the West writes it."""
-    body = path.read_bytes()
-    if body[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return body.decode("utf-16")
-    if body.startswith((b"PK\x03\x04", b"\x1f\x8b", b"\xd0\xcf")):  # .xlsx or zip, gzip, old .xls
-        raise MedkitError(f"{path} is no text (a workbook, or packed?). Save the table as CSV in UTF-8, or as .parquet.")
-    try:
-        return body.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return body.decode("cp1252", errors="replace")
-
-
-def separator(header):
-    """Find what separates the names in a table's first line."""
-    return max(",;\t|", key=header.count)
-
-
-def dialect(path):
-    """Find the separator in the header, its names less spaces around them, and whether numbers are written with a comma."""
-    lines = decoded(path).splitlines()[:1000]
-    sep = separator(lines[0] if lines else "")
-    cell = rf"(?<![^{re.escape(sep)}])-?(\d+,\d+)(?![^{re.escape(sep)}])"
-    found = [n for line in lines for n in re.findall(cell, line)] if sep != "," else []
-    if found and all(re.fullmatch(r"[1-9]\d?\d?,\d{3}", n) for n in found):
-        raise MedkitError(f"{path}: '{found[0]}' can be {found[0].replace(',', '.')} or {found[0].replace(',', '')}. "
-                          "Write the numbers without such a comma.")
-    header = next(csv.reader(lines[:1], delimiter=sep), [])
-    names = [name.strip() for name in header]
-    tidy = {"names": names, "header": 0} if names != header and len(set(names)) == len(names) else {}
-    return tidy | {"sep": sep, "decimal": "," if found else ".", "low_memory": False, "na_values": ["?"]}
 
 
 def columns_there(frame, columns, path):

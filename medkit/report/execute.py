@@ -41,6 +41,8 @@ def finish(task, aside, ordered, start):
     task.seconds = round(time.perf_counter() - start, 1)
     task.status = "failed" if task.error else "done"
     task.figures = figures(made)
+    for name in ("input_path", "output_path"):  # papermill's: the whole notebook once more, and where this machine keeps it
+        made.metadata.get("papermill", {}).pop(name, None)
     ledger.stamp(task, made, ordered["key"])
     nbformat.write(made, str(aside))
     render.page(made, Path(ordered["out"]) / f"{task.stem}.html", task)

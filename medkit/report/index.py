@@ -3,6 +3,7 @@
 import base64
 import hashlib
 from html import escape
+from urllib.parse import quote
 
 from .record import spoken
 from .render import POLICY, template
@@ -76,7 +77,7 @@ def first_cells(task, apart):
     """Give the cells that every row begins with: links by what tells the task apart, status and error, seconds."""
     told = ", ".join(f"{k} = {str(task.parameters[k])[:60]}" for k in apart if k in task.parameters)
     name = escape(f"{told} ({task.lesson})" if told else task.lesson)
-    links = (f'<a href="{escape(task.stem)}.html">{name}</a> (<a href="{escape(task.stem)}.ipynb">notebook</a>)'
+    links = (f'<a href="{quote(task.stem)}.html">{name}</a> (<a href="{quote(task.stem)}.ipynb">notebook</a>)'
              if task.status != "not started" else name)
     status = f'<span class="status-{task.status.split()[0]}">{task.status}</span>'
     if task.error:

@@ -19,11 +19,12 @@ from ..errors import MedkitError
 from .plan import FACTS, notebook
 
 MOST = 200_000  # entries of a folder that are looked at
+OUTPUT = "save_to"  # a parameter that names what a report writes, not what it reads
 
 
 def key(task):
     """Give a checksum of all that a task depends on: medkit, the notebook, the parameters, files that they name."""
-    files = {k: fingerprint(v) for k, v in task.parameters.items() if isinstance(v, str)}
+    files = {k: fingerprint(v) for k, v in task.parameters.items() if isinstance(v, str) and k != OUTPUT}
     parts = [code(), source(task.path), task.parameters, files]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
@@ -43,16 +44,22 @@ def source(path):
 
 @cache
 def fingerprint(name):
-    """Give the checksum of a file, or of a folder's names, sizes and times; "" where there is no such path."""
+    """Give the checksums of a file and of what is read with it, or of a folder's names, sizes and times; "" if it is not there."""
     try:
-        path = Path(name)
+        path = Path(name).expanduser()
         if path.is_file():
-            return fetch.checksum(path)
+            return "".join(f"{p.name} {fetch.checksum(p)} " for p in (path, *beside(path)))
         found = sorted(p for p in islice(path.rglob("*"), MOST) if p.is_file()) if name and path.is_dir() else []
         facts = [(str(p.relative_to(path)), p.stat().st_size, p.stat().st_mtime_ns) for p in found]
-    except (OSError, ValueError):
+    except (OSError, ValueError, RuntimeError):  # the last: ~ of a user who is not here
         return ""
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest() if facts else ""
+
+
+def beside(path):
+    """Find what is read with a file: its schema and the other files of a recording, which have its stem, and outcomes."""
+    return sorted(p for p in path.parent.iterdir() if p != path and p.stem in (path.stem, "outcomes")
+                  and p.suffix not in (".html", ".ipynb") and p.is_file())
 
 
 def stamp(task, made, digest):
@@ -67,9 +74,11 @@ def restore(task, out, digest):
         facts = json.loads(text)["metadata"]["medkit"]["task"]
         if facts["key"] != digest or facts["status"] != "done" or not (Path(out) / f"{task.stem}.html").exists():
             return False
+        if not Path(task.parameters.get(OUTPUT, "")).expanduser().exists():
+            return False
         vars(task).update({name: facts[name] for name in FACTS})
         return True
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError):
         return False
 
 

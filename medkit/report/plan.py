@@ -126,13 +126,13 @@ def table(path):
 
     An empty cell means the default.
     """
-    from ..datasets import tables
+    from ..datasets import reading
 
     try:
         lines = read_text(path).splitlines(keepends=True)
         if not lines:
             raise MedkitError(f"{path} is empty, so it is not a table: its first line names the parameters.")
-        header, *body = csv.reader(lines, strict=True, skipinitialspace=True, delimiter=tables.separator(lines[0]))
+        header, *body = csv.reader(lines, strict=True, skipinitialspace=True, delimiter=reading.separator(lines[0]))
     except (csv.Error, ValueError) as error:
         raise MedkitError(f"{path} is not a table in CSV form: {error}.") from None
     repeated = {name for name in header if header.count(name) > 1}
@@ -157,9 +157,9 @@ def cross(first, second):
 
 def read_text(path):
     """Read a text file that a user named, in any usual encoding."""
-    from ..datasets import tables
+    from ..datasets import reading
 
     try:
-        return tables.decoded(Path(path))
+        return reading.decoded(Path(path))
     except OSError as error:
         raise MedkitError(f"Cannot read {path}: {error.strerror or error}.") from None

@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from medkit import doctor
+from medkit import cli, doctor
 
 
 def medkit(*words, **env):
@@ -86,3 +87,20 @@ def test_doctor_sees_that_a_file_is_no_data_folder(tmp_path, monkeypatch):
     assert "another folder" in doctor.cache()[2]
     monkeypatch.setenv("MEDKIT_DATA", str(tmp_path / "later"))
     assert doctor.cache()[2] == ""
+
+
+@pytest.mark.parametrize("words, again", [([], False), (["--again"], True)])
+def test_a_report_on_own_data_can_be_run_again(tmp_path, monkeypatch, words, again):
+    (tmp_path / "ward.csv").write_text("age,died\n" + "".join(f"{k},{k % 2}\n" for k in range(60)))
+    asked = []
+    monkeypatch.setattr("medkit.report.run.run", lambda *given: asked.append(given) or [])
+    CliRunner().invoke(cli.app, ["report", str(tmp_path / "ward.csv"), "--out", str(tmp_path), *words])
+    assert [given[8] for given in asked] == [again]
+
+
+@pytest.mark.parametrize("env", [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}])
+def test_a_terminal_that_knows_ascii_alone(tmp_path, env):
+    (tmp_path / "größe.csv").write_text("größe,died\n" + "".join(f"{k},{k % 2}\n" for k in range(60)), encoding="utf-8")
+    done = medkit("new", "--from", str(tmp_path / "größe.csv"), **env)
+    assert done.returncode == 0 and "Read it, correct it" in done.stdout and done.stderr == ""
+    assert medkit("list", **env).returncode == 0

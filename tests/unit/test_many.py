@@ -322,3 +322,39 @@ def test_a_finished_notebook_that_somebody_damaged_is_run_again(desk):
 def test_a_space_behind_a_comma_is_no_part_of_a_name_or_a_value(desk):
     (desk / "t.csv").write_text('how, seed\nwell, 1\n')
     assert plan.table("t.csv") == [("t.csv, row 2", {"how": "well", "seed": "1"})]
+
+
+def key_of(**parameters):
+    ledger.fingerprint.cache_clear()
+    return ledger.key(plan.Task("report", parameters, "report", Path("report.ipynb")))
+
+
+@pytest.mark.parametrize("name", ["ward.csv", "ward.toml", "outcomes.csv"])
+def test_what_is_read_with_the_data_counts_as_data(desk, monkeypatch, name):
+    monkeypatch.setenv("HOME", str(desk))
+    monkeypatch.setenv("USERPROFILE", str(desk))
+    (desk / "ward.csv").write_text("a")
+    for given in ("ward.csv", "~/ward.csv"):
+        before = key_of(dataset=given)
+        assert key_of(dataset=given) == before
+        (desk / name).write_text(given)
+        (desk / "ward.html").write_text(given)
+        assert key_of(dataset=given) != before
+
+
+def test_what_a_report_writes_is_no_input_but_must_be_there(desk):
+    before = key_of(save_to="model")
+    task = plan.Task("report", {"save_to": "model"}, "report", status="done")
+    made = nbformat.v4.new_notebook()
+    ledger.stamp(task, made, before)
+    nbformat.write(made, "report.ipynb")
+    (desk / "report.html").write_text("")
+    assert not ledger.restore(task, desk, before)
+    (desk / "model").mkdir()
+    (desk / "model" / "weights").write_text("")
+    assert key_of(save_to="model") == before and ledger.restore(task, desk, before)
+
+
+def test_links_of_the_index_lead_to_files_of_any_name():
+    task = plan.Task("ward #1", {}, 'ward #1? 50% "x"', status="done")
+    assert re.findall('href="(ward[^"]*)"', index.page([task])) == [f"ward%20%231%3F%2050%25%20%22x%22.{end}" for end in ("html", "ipynb")]

@@ -99,6 +99,7 @@ def check_pages(out):
     assert "a warning" in page and "The score is 2." in page and "torch" in page and "T &lt;b&gt;&amp;" in page
     assert 'role="alert"' in (out / "02_bad.html").read_text()
     nbformat.validate(nbformat.read(out / "01_good.ipynb", as_version=4))
+    assert str(out) not in page + (out / "01_good.ipynb").read_text()  # where the machine keeps it is nobody's business
 
 
 @pytest.mark.parametrize("given, message", [

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from medkit.datasets import cohorts, tables
+from medkit.datasets import cohorts, own, schema, tables
 from medkit.datasets.split import by_patient
 from medkit.errors import MedkitError
 
@@ -116,7 +116,7 @@ def test_a_schema_beside_the_table(ward):
 @pytest.mark.parametrize("line, schema, message", [
     ("0,old,1,x,1,5", None, "row 41: the column 'age' should hold a number, but holds 'old'"),
     ("0,50,1,x,1,soon", None, "row 41: the column 'days' should hold a number"),
-    (",50,1,x,1,5", None, "row 41: the column 'mrn' is empty"), ("0,50,1,x,1,5", 'time = "days"', "no key 'time'"),
+    (",50,1,x,1,5", None, "row 41: the column 'mrn' is empty"), ("0,50,1,x,1,5", 'clock = "days"', "no key 'clock'"),
     ("0,50,1,x,1,5", '[columns]\nage = "integer"', "no type 'integer'"),
     ("0,50,1,x,1,5", '[columns]\nagee = "number"', "Did you mean 'age'"),
     ("0,50,1,x,1,5", "outcome = died", "cannot be read as TOML"), ("0,inf,1,x,1,5", None, "row 41: the column 'age'")])
@@ -225,3 +225,39 @@ def test_spaces_around_names_in_the_header_do_not_hide_the_patient(tmp_path):
     (tmp_path / "ward.csv").write_text("\n".join(lines))
     table = tables.load(tmp_path / "ward.csv", outcome="died")
     assert list(table.X["train"]) == ["ward, north"] and set(map(len, table.patients["train"])) == {3}
+
+
+@pytest.mark.parametrize("text, message", [
+    ("age,outcome\n1,0\n\n2,1,x\n", "t.csv, line 4 has more cells than its header: 3, not 2"),
+    ("age,outcome\n1,0,x\n2,1,x\n", "t.csv, line 2 has more cells"), ('a,outcome\n"1\n2",0\n1,2,3\n', "line 4 has more"),
+    ("age;age ;x;outcome;x\n1;2;3;0;1\n", "several columns are called 'age, x'")])
+def test_a_table_whose_columns_would_shift_or_share_a_name_is_refused(tmp_path, text, message):
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(MedkitError, match=message):
+        tables.load(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize("first", ["", "sep=;\n", '"sep=;"\r\n'])
+def test_row_numbers_empty_rows_and_a_line_for_excel_are_no_data(tmp_path, first):
+    rows = [f"{9 * k};p{k};{k % 2};{k},5;" for k in range(60)]
+    (tmp_path / "t.csv").write_text(first + "\n".join([";patient;outcome;age, weight;", *rows, ";;;;", " ; ;;;"]), newline="")
+    table = tables.load(tmp_path / "t.csv")
+    assert list(table.X["train"]) == ["age, weight"] and table.classes == ["0", "1"] and table.X["train"].dtypes.iloc[0] == float
+    assert table.notes[0] == "2 rows are wholly empty and were left out; rows are numbered without them."
+    assert own.load(tmp_path / "t.csv").notes == table.notes[:1]
+    assert "Unnamed: 0" in tables.read_frame(tmp_path / "t.csv", "Unnamed: 0")  # unless it names the patient
+
+
+def test_a_column_in_the_index_of_a_parquet_file_is_kept(tmp_path):
+    frame = pd.DataFrame({"mrn": [f"{k:03}" for k in range(60)], "age": 1.5, "outcome": [0, 1] * 30})
+    frame.set_index("mrn").to_parquet(tmp_path / "t.parquet")
+    assert tables.load(tmp_path / "t.parquet", patient="mrn").patients["train"][0][0] == "0"
+    frame.reindex([*frame.index[::-1], 99]).to_parquet(tmp_path / "t.parquet")
+    read = tables.read_frame(tmp_path / "t.parquet")
+    assert isinstance(read.index, pd.RangeIndex) and len(read) == 60 and list(read) == list(frame)
+
+
+def test_dates_of_several_time_zones_are_compared():
+    dates = pd.DataFrame({"a": ["2024-03-31 00:30+01:00", "2024-03-31"], "b": ["2024-03-31T01:00+02:00", "2024-04-01T00:00Z"]})
+    when = schema.when(dates)
+    assert (when["b"] - when["a"]).dt.total_seconds().tolist() == [-1800, 86400]
