@@ -1,11 +1,12 @@
 # make       set up .venv
 # make run   run the lessons, write reports/<date>/index.html
 # make test  all checks
-# make lab   JupyterLab on working copies in my-notebooks/
+# make lab   JupyterLab on working copies in my-notebooks/ (NOTEBOOKS=FOLDER for another)
 # make build build notebooks/ from lessons/ (for authors)
 # make results  every lesson on real patients, to benchmarks/RESULTS.md (hours)
 PYTHON ?= python3
 BIN := .venv/bin
+NOTEBOOKS ?= my-notebooks
 OUT ?= reports/$(shell date +%Y-%m-%d_%H%M%S)
 
 RESULTS ?= --effort full --seeds 3
@@ -21,8 +22,8 @@ test: .venv/ready
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests notebooks/*.ipynb --nbval-lax --nbval-kernel-name medkit-warm -n 2 --dist loadfile
 
 lab: .venv/ready
-	@$(BIN)/python -m medkit.copies notebooks/exercises my-notebooks
-	@$(BIN)/jupyter lab --notebook-dir=my-notebooks --LabApp.default_url=/lab/tree/start.ipynb $(LAB_OPTIONS)
+	@$(BIN)/python -m medkit.copies notebooks/exercises $(NOTEBOOKS)
+	@$(BIN)/jupyter lab --notebook-dir=$(NOTEBOOKS) --LabApp.default_url=/lab/tree/start.ipynb $(LAB_OPTIONS)
 
 build: .venv/ready
 	@$(BIN)/python -m medkit.build

@@ -482,6 +482,7 @@ def _(needed):
     assert not np.isclose(needed(treated, untreated), 0.2), "0.2 is the fall itself; give one over it."
     assert not np.isclose(needed(treated, untreated), -5), "The sign is turned: untreated less treated."
     assert np.isclose(needed(treated, untreated), 5), "Deaths fall from 3 of 5 to 2 of 5: five must be treated."
+    assert np.isclose(needed(np.zeros(4, int), np.array([1, 1, 0, 0])), 2), "From 2 deaths in 4 to none: two must be treated."
 
 # %% tags=["exercise", "nbval-check-output"]
 def needed(treated, untreated):
@@ -515,6 +516,7 @@ def _(rate):
     assert np.isclose(rate(steady, 250), 75), "Beats 200 samples apart at 250 Hz are 0.8 s apart: 75 a minute."
     assert not np.isclose(rate(np.array([0, 100, 400, 500]), 250), 90), "That is the mean interval; take the median."
     assert np.isclose(rate(np.array([0, 100, 400, 500]), 250), 150), "Intervals 100, 300, 100: the median is 100."
+    assert np.isclose(rate(np.array([0, 200, 300, 500]), 250), 75), "Intervals 200, 100, 200: the median is 200."
 
 # %% tags=["exercise", "nbval-check-output"]
 def rate(at, fs):

@@ -479,9 +479,9 @@ exercise_1 = Exercise("1.1", hint="np.maximum compares element by element.")
 
 @exercise_1.check
 def _(relu):
-    assert np.ndim(relu(np.array([-1.0, 2.0]))) == 1, "It should give an array back."
-    assert np.all(relu(np.array([-1.0, -3.0])) == 0), "A negative number should become 0."
-    assert np.all(relu(np.array([0.5, 2.0])) == [0.5, 2.0]), "A positive number should stay as it is."
+    assert np.shape(relu(np.array([-1.0, 2.0]))) == (2,), "It should give an array back, as long as the one it got."
+    assert np.allclose(relu(np.array([-1.0, -3.0])), 0), "A negative number should become 0."
+    assert np.allclose(relu(np.array([0.5, 2.0])), [0.5, 2.0]), "A positive number should stay as it is."
 
 # %% tags=["exercise", "nbval-check-output"]
 def relu(z):
@@ -512,6 +512,7 @@ exercise_2 = Exercise("1.2", hint="The patient is well, so take the negative log
 def _(answer):
     assert not np.isclose(answer, -np.log(0.9)), "That is the loss if the patient were ill."
     assert answer > 0, "A loss is never negative."
+    assert not np.isclose(answer, [1, np.log2(10)], atol=0.005).any(), "In nats the logarithm is the natural one, np.log."
     assert np.isclose(answer, -np.log(0.1), atol=0.005), "Which probability did the model give to what happened?"
 
 # %% tags=["exercise", "nbval-check-output"]
@@ -537,12 +538,13 @@ exercise_3 = Exercise("1.3", hint="Each patient's error p - y, times the inputs,
 
 @exercise_3.check
 def _(gradient):
-    inputs, truth, p = np.array([[1.0, 0.0], [0.0, 2.0]]), np.array([1.0, 0.0]), np.array([0.5, 0.25])
+    inputs, truth, p = np.array([[1.0, 2.0], [0.0, 3.0]]), np.array([1.0, 0.0]), np.array([0.5, 0.25])
     found = gradient(inputs, truth, p)
     assert np.shape(found) == (2,), "The gradient should have one number per weight."
-    assert not np.allclose(found, [0.25, -0.25]), "The sign is wrong: the error is p - y."
-    assert not np.allclose(found, [-0.5, 0.5]), "Take the mean over patients, not the sum."
-    assert np.allclose(found, [-0.25, 0.25]), "For two patients it should be [-0.25, 0.25]."
+    assert not np.allclose(found, [0.25, 0.125]), "The sign is wrong: the error is p - y."
+    assert not np.allclose(found, [-0.5, -0.25]), "Take the mean over patients, not the sum."
+    assert not np.allclose(found, [0, 0.375]), "Rows of X are patients: each error weighs its own row, so turn X over (X.T)."
+    assert np.allclose(found, [-0.25, -0.125]), "For two patients it should be [-0.25, -0.125]."
 
 # %% tags=["exercise", "nbval-check-output"]
 def gradient(X, y, p):
@@ -571,10 +573,11 @@ exercise_4 = Exercise("1.4", hint="Compute mean and standard deviation of X_trai
 
 @exercise_4.check
 def _(scale):
-    a, b = np.array([[0.0], [2.0]]), np.array([[4.0]])
-    train_part, test_part = scale(a, b)
-    assert np.allclose(train_part, [[-1], [1]]), "The training patients should have mean 0 and standard deviation 1."
-    assert np.allclose(test_part, [[3]]), "A test patient is scaled by the training mean and standard deviation."
+    a = np.tile([[0.0, 0.0], [2.0, 20.0]], (100, 1))
+    train_part, test_part = scale(a, np.array([[4.0, 0.0]]))
+    assert np.allclose(train_part, a / [1, 10] - 1, atol=0.01), (
+        "The training patients should have mean 0 and standard deviation 1, column by column.")
+    assert np.allclose(test_part, [[3, -1]], atol=0.01), "A test patient is scaled by the training mean and standard deviation."
 
 # %% tags=["exercise", "nbval-check-output"]
 def scale(X_train, X_test):
@@ -600,7 +603,7 @@ exercise_5 = Exercise("1.5", hint="Look only at the patients with y == 1, and co
 
 @exercise_5.check
 def _(my_sensitivity):
-    truth, p = np.array([1, 1, 1, 0]), np.array([0.9, 0.5, 0.1, 0.8])
+    truth, p = np.array([1, 1, 1, 0, 0, 0]), np.array([0.9, 0.5, 0.1, 0.8, 0.7, 0.2])
     assert not np.isclose(my_sensitivity(truth, p, 0.5), 0.5), "Leave the well patients out of the count."
     assert np.isclose(my_sensitivity(truth, p, 0.5), 2 / 3), "Two of these three ill patients reach 0.5."
     assert np.isclose(my_sensitivity(truth, p, 0.95), 0), "Nobody reaches a threshold of 0.95."

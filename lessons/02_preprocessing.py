@@ -782,10 +782,12 @@ exercise_1 = Exercise("2.1", hint="np.where(is_fahrenheit, (t - 32) / 1.8, t); N
 
 @exercise_1.check
 def _(celsius):
-    found = celsius(np.array([98.6, 37.0, np.nan]))
+    found = np.asarray(celsius(np.array([98.6, 37.0, np.nan, 77.0, 112.0, 120.0])))
     assert np.isnan(found[2]), "A gap should stay a gap."
     assert np.isclose(found[1], 37), "37 is Celsius already."
     assert np.isclose(found[0], 37), "98.6 °F is 37 °C: take 32 off, then divide by 1.8."
+    assert np.allclose(found[3:5], [25, 80 / 1.8]), "From 77 to 112: 77 and 112 themselves are Fahrenheit, too."
+    assert found[5] == 120, "120 is above 112: it should stay as it is."
 
 # %% tags=["exercise", "nbval-check-output"]
 def celsius(t):
@@ -890,11 +892,12 @@ exercise_4 = Exercise("2.4", hint="Subtract the lower end, divide by the width, 
 
 @exercise_4.check
 def _(show_window):
-    found = show_window(np.array([-1000.0, 40.0, 240.0, 3000.0]), 40, 400)
+    found = np.asarray(show_window(np.array([-1000.0, 40.0, 240.0, 3000.0, 140.0]), 40, 400))
     assert found[0] == 0, "Air should be black (0) in this window."
     assert found[3] == 1, "Metal should be white (1), not more."
     assert np.isclose(found[1], 0.5), "The centre of the window should be mid-grey, 0.5."
     assert np.isclose(found[2], 1), "240 HU is the upper end of this window: 40 + 400 / 2."
+    assert np.isclose(found[4], 0.75), "140 HU, midway between the centre and the upper end, should become 0.75."
 
 # %% tags=["exercise", "nbval-check-output"]
 def show_window(hu, centre, width):

@@ -672,8 +672,8 @@ exercise_3 = Exercise("5.3", hint="Each stays with probability 1 - rate, and the
 @exercise_3.check
 def _(complete):
     assert np.isclose(complete(0, 3), 1), "Without dropout everybody keeps everything."
-    assert not np.isclose(complete(0.25, 3), 0.25), "That is the chance to lose one given modality."
-    assert np.isclose(complete(0.25, 3), 0.75 ** 3), "All three must stay: multiply the three probabilities."
+    assert not np.isclose(complete(0.2, 3), 0.2), "That is the chance to lose one given modality."
+    assert np.isclose(complete(0.2, 3), 0.8 ** 3), "All three must stay: multiply the three probabilities."
 
 # %% tags=["exercise", "nbval-check-output"]
 def complete(rate, k):

@@ -1054,10 +1054,10 @@ exercise_1 = Exercise("6.1", hint="If the hour before was measured, it is 1; els
 
 @exercise_1.check
 def _(since):
-    assert list(since([True, True])) == [0, 1], "One hour after a measurement it is 1, also if this hour is measured."
-    assert list(since([True, False, False, True, False])) == [0, 1, 2, 3, 1], (
+    assert list(since(np.array([1, 1], bool))) == [0, 1], "One hour after a measurement it is 1, also if this hour is measured."
+    assert list(since(np.array([1, 0, 0, 1, 0], bool))) == [0, 1, 2, 3, 1], (
         "The hour of a new measurement still tells how long we had waited; the count starts anew after it.")
-    assert list(since([False, False, True])) == [0, 1, 2], "Before the first measurement, count from the start."
+    assert list(since(np.array([0, 0, 1], bool))) == [0, 1, 2], "Before the first measurement, count from the start."
 
 # %% tags=["exercise", "nbval-check-output"]
 def since(measured):
@@ -1094,7 +1094,7 @@ exercise_2 = Exercise("6.2", hint="Solve exp(-0.05 * hours) = 0.5.")
 def _(half_life):
     assert not np.isclose(half_life, 20), "That is where it counts 1/e, about 37 %."
     assert not np.isclose(half_life, 10), "Half of 20 hours is not where an exponential reaches a half."
-    assert np.isclose(half_life, np.log(2) / 0.05, atol=0.05), "Which power of e is one half?"
+    assert np.isclose(half_life, np.log(2) / 0.05, atol=0.15), "Which power of e is one half?"
 
 # %% tags=["exercise", "nbval-check-output"]
 ### BEGIN SOLUTION
@@ -1157,7 +1157,7 @@ exercise_4 = Exercise("6.4", hint="Of 100 patients 14 die: 14 * 0.80 true alarms
 def _(alarms_each):
     assert not np.isclose(alarms_each, 11.2 / 28.4, atol=0.005), "That is the precision; turn it over."
     assert not np.isclose(alarms_each, 17.2 / 11.2, atol=0.005), "Those are the false alarms alone; count all."
-    assert np.isclose(alarms_each, 28.4 / 11.2, atol=0.01), "Divide all alarms by the true ones."
+    assert np.isclose(alarms_each, 28.4 / 11.2, atol=0.05), "Divide all alarms by the true ones."
 
 # %% tags=["exercise", "nbval-check-output"]
 ### BEGIN SOLUTION

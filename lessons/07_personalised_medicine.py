@@ -952,6 +952,7 @@ def _(within_20):
     truth, guess = np.array([10.0, 50.0, 30.0]), np.array([12.4, 45.0, 30.0])
     assert within_20(truth, truth) == 1, "A perfect prediction is within 20 % for everybody: the share is 1."
     assert np.isclose(within_20(truth, guess), 2 / 3), "Of these three, all but the first are within 20 % of the truth."
+    assert within_20(truth, truth / 2) == 0, "Half of the true dose is too little: an error below the truth counts, too."
 
 # %% tags=["exercise", "nbval-check-output"]
 def within_20(dose, predicted):

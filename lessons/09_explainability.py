@@ -671,7 +671,7 @@ exercise_1 = Exercise("9.1", hint="a & b is where both are True, a | b where eit
 def _(overlap_of):
     a, b = np.zeros((4, 4), bool), np.zeros((4, 4), bool)
     a[:2], b[1:3] = True, True
-    assert not np.isclose(overlap_of(a, b), 0.5), "That divides by one mask; divide by the union."
+    assert not np.isclose(overlap_of(a, b), 0.5), "That divides by one mask, or by the mean of both (Dice); divide by the union."
     assert np.isclose(overlap_of(a, b), 1 / 3), "4 pixels are shared, 12 belong to either: 1/3."
     assert np.isclose(overlap_of(a, a), 1), "A mask and itself overlap by 1."
 

@@ -473,11 +473,11 @@ exercise_1 = Exercise("10.1", hint="Sets have an operator for what they share: &
 @exercise_1.check
 def _(on_both_sides):
     patients = np.array(["a", "b", "a", "c", "b", "d"])
-    found = on_both_sides(patients, np.array([0, 1, 3]), np.array([2, 5]))
+    found = set(on_both_sides(patients, np.array([0, 1, 3]), np.array([2, 5])))
     assert found != {0, 1, 2, 3, 5}, "Look up the patients of the rows first: rows are numbers of rows."
     assert "c" not in found and "d" not in found, "Patients c and d stand on one side only."
     assert found == {"a"}, "Patient a has row 0 in training and row 2 in test, and nobody else has both."
-    assert on_both_sides(patients, np.array([0, 2]), np.array([3])) == set(), "Here nobody stands on both sides."
+    assert not set(on_both_sides(patients, np.array([0, 2]), np.array([3]))), "Here nobody stands on both sides."
 
 # %% tags=["exercise", "nbval-check-output"]
 def on_both_sides(patients, train, test):
@@ -511,6 +511,8 @@ def _(gap_tells):
     assert np.isclose(gap_tells(np.array([there] * 3 + [gone] * 3), y), 1), "All ill and no well patients have a gap: 1."
     assert np.isclose(gap_tells(np.array([gone] * 3 + [there] * 3), y), 1), "A gap in all who are well tells as much: 1, not 0."
     assert np.isclose(gap_tells(np.array([5.0, 6, 7, 1, 2, 3]), y), 0.5), "No gap at all tells nothing: look at gaps, not values."
+    few = np.array([there] * 3 + [gone] * 3), np.array([0, 0, 0, 0, 1, 1])
+    assert np.isclose(gap_tells(*few), 0.875), "The AUROC weighs the ill and the well alike; here it is 0.875."
 
 # %% tags=["exercise", "nbval-check-output"]
 def gap_tells(x, y):
@@ -540,12 +542,13 @@ exercise_3 = Exercise("10.3", hint="width = high - low; from low - width to high
 
 @exercise_3.check
 def _(fits):
-    found = fits(np.array([50.0, 95.0, 600.0, np.nan, -80.0]), 20, 90)
-    assert np.shape(found) == (5,), "There should be one answer per value."
+    found = fits(np.array([50.0, 95.0, 600.0, np.nan, -80.0, 150.0]), 20, 90)
+    assert np.shape(found) == (6,), "There should be one answer per value."
     assert found[0] and found[1], "50 lies inside, 95 a little outside: both fit."
     assert not found[2], "600 is an age in months: further outside than the range is wide."
     assert found[3], "A gap fits: the model was trained with gaps."
     assert not found[4], "-80 is too far below."
+    assert found[5], "150 lies outside by 60; the range is 70 wide, so it fits."
 
 # %% tags=["exercise", "nbval-check-output"]
 def fits(values, low, high):

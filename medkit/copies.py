@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from . import progress
+from .errors import MedkitError
 from .files import make_folder, written_whole
 
 
@@ -20,6 +21,9 @@ def copy_new(source, target):
 
 
 if __name__ == "__main__":
-    copied = copy_new(*sys.argv[1:3])
+    try:
+        copied = copy_new(*sys.argv[1:3])
+    except MedkitError as error:
+        sys.exit(f"medkit: {error} For working copies: make lab NOTEBOOKS=FOLDER")
     print(f"{len(copied)} new notebooks in {sys.argv[2]}/; yours are left as they are. "
           "To start one anew, delete or rename your copy.")

@@ -4,11 +4,15 @@ A lesson makes an `Exercise` with a check, gives the learner a cell with `...` t
 the exercise with the learner's answer. Explained in lesson 1.
 """
 
-from .errors import MedkitError
+from .errors import MedkitError, brief
 
 
 class NotTried(Exception):
     """The answer still has its `...`."""
+
+
+class Stopped(Exception):
+    """The learner's own code raised an error."""
 
 
 class Exercise:
@@ -49,8 +53,11 @@ class Exercise:
             return "not yet", f"not yet. {wrong} (For a hint, run {self.variable}.hint())"
         except MedkitError as error:
             return "not yet", f"not yet. {error}"
+        except Stopped as error:
+            return "not yet", f"not yet. Your code stopped with {error}"
         except Exception as error:
-            return "not yet", f"not yet. Your code stopped with {type(error).__name__}: {error}"
+            return "not yet", ("not yet. What you gave is not of the kind or shape that is asked for "
+                               f"({type(error).__name__}: {brief(error)})")
         return "right", "right. Well done!"
 
     @property
@@ -77,15 +84,25 @@ class Exercise:
 
 
 def guarded(answer):
-    """Raise NotTried for `...`, now or when a function gives it back."""
-    if answer is Ellipsis:
-        raise NotTried
+    """Raise NotTried for `...`, now or when a function gives it back, and tell the learner's errors from the check's."""
     if not callable(answer):
-        return answer
+        return plain(answer)
 
     def called(*args, **kwargs):
-        if (result := answer(*args, **kwargs)) is Ellipsis:
-            raise NotTried
-        return result
+        try:
+            result = answer(*args, **kwargs)
+        except MedkitError:
+            raise
+        except Exception as error:
+            raise Stopped(f"{type(error).__name__}: {brief(error)}") from error
+        return plain(result)
 
     return called
+
+
+def plain(result):
+    """Give an answer as the checks expect it: a tensor as an array."""
+    if result is Ellipsis:
+        raise NotTried
+    assert result is not None, "The answer is None: a function must end in return, with what it found."
+    return result.detach().cpu().numpy() if hasattr(result, "detach") else result

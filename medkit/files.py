@@ -16,7 +16,8 @@ def explain(error, path):
         return MedkitError(f"The disk that holds {path} is full: nothing was written. "
                            "Free some space, or choose another folder.")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return MedkitError(f"No permission to write {path}. Choose another folder, or change its permissions.")
+        return MedkitError(f"No permission to write {path}. Choose a folder of your own: by --out for what is made, by "
+                           "MEDKIT_DATA for data sets.")
     if error.errno in (errno.ENOTDIR, errno.EEXIST):
         return MedkitError(f"{path} cannot be made: a file of that name is in the way. Choose another folder.")
     return MedkitError(f"Cannot write {path}: {error.strerror or error}.")

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from . import lessons
+from .errors import MedkitError
 from .files import write_text
 
 FILE = "progress.json"
@@ -14,9 +15,17 @@ FILE = "progress.json"
 
 def begin(folder):
     """Make an empty record of progress in a folder that has none."""
-    path = Path(folder) / FILE
-    if not path.exists():
-        write_text(path, "{}\n")
+    if not (Path(folder) / FILE).exists():
+        keep({}, folder)
+
+
+def keep(known, folder):
+    """Write the record, or say why it cannot be kept: a course may lie where its learner may not write."""
+    try:
+        write_text(Path(folder) / FILE, json.dumps(known, indent=1, sort_keys=True) + "\n")
+    except MedkitError as error:
+        reason = str(error).split(". ")[0]
+        print(f"Your progress is not kept here: {reason}. Copy this folder to one of your own, and open it there.")
 
 
 def read(folder="."):
@@ -32,7 +41,7 @@ def note(exercise, state, folder="."):
     """Keep the state of an exercise; what was right once stays right."""
     known = read(folder)
     if (Path(folder) / FILE).exists() and state != "not tried" and known.get(exercise) not in ("right", state):
-        write_text(Path(folder) / FILE, json.dumps({**known, exercise: state}, indent=1, sort_keys=True) + "\n")
+        keep({**known, exercise: state}, folder)
 
 
 def show(folder="."):

@@ -1,10 +1,13 @@
 """Every exercise of every lesson: blank is "not tried", each wrong answer fails, the solution passes."""
 
 import ast
+import errno
+import subprocess
+import sys
 
 import pytest
 
-from medkit import lessons
+from medkit import files, lessons, progress
 from medkit.exercise import Exercise
 
 
@@ -22,6 +25,33 @@ def test_three_states(capsys):
         assert exercise.state == state and words in capsys.readouterr().out
     exercise.hint()
     assert "think" in capsys.readouterr().out
+
+
+def test_a_course_where_nobody_may_write_still_checks_answers(tmp_path, monkeypatch, capsys):
+    exercise = Exercise("9.1", hint="think").check(lambda answer: None)
+    (tmp_path / progress.FILE).write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("medkit.files.os.replace", refuse)
+    exercise(1)
+    told = capsys.readouterr().out
+    assert "right. Well done!" in told and "not kept here: No permission to write progress.json. Copy this folder" in told
+    monkeypatch.setattr("medkit.report.say", print)
+    (tmp_path / progress.FILE).unlink()
+    progress.show()
+    assert "0 of" in (told := capsys.readouterr().out) and "not kept here" in told
+
+
+def refuse(*args):
+    raise OSError(errno.EROFS, "Read-only file system")
+
+
+def test_where_to_write_instead_is_said(tmp_path):
+    told = str(files.explain(OSError(errno.EROFS, ""), "reports"))
+    assert "--out" in told and "MEDKIT_DATA" in told
+    (tmp_path / "file").touch()
+    done = subprocess.run([sys.executable, "-m", "medkit.copies", str(tmp_path), str(tmp_path / "file" / "mine")],
+                          capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.startswith("medkit: ") and "make lab NOTEBOOKS=FOLDER" in done.stderr
 
 
 def tags(cell):
