@@ -438,10 +438,13 @@ def gabor(width, direction):
     return torch.stack([window.real, window.imag]) / hill.sum()
 
 
+# %%
 bank = {width: torch.cat([gabor(width, d) for d in directions])[:, None].float() for width in (1, 2, 4)}
 drawn = [bank[4][2 * k, 0].numpy() for k in range(len(directions))]
-plots.image_grid([255 * (w - w.min()) / np.ptp(w) for w in drawn], [f"{180 * d / np.pi:.0f} degrees" for d in directions],
+plots.image_grid([255 * (w - w.min()) / np.ptp(w) for w in drawn],
+                 [f"{180 * d / np.pi:.0f} degrees" for d in directions],
                  heading="Windows of one width in six directions (real parts)")
+
 
 # %%
 def answers(x, width):
@@ -466,29 +469,27 @@ def fixed_features(images):
 
 # %%
 some = data.take("train", min(10000, everything), seed=seed)
-labels_of = {part: codes[some] if part == "train" else codes for part, codes in y.items()}
-pixels = {part: (stack[some] if part == "train" else stack).float().flatten(1) / 255 for part, stack in X.items()}
-fixed = {part: torch.cat([fixed_features(b) for b in (stack[some] if part == "train" else stack).split(128)])
-         for part, stack in X.items()}
+y_some, X_some = y["train"][some], X | {"train": X["train"][some]}
+pixels = {part: unit(stack).flatten(1).numpy() for part, stack in X_some.items()}
+fixed = {part: torch.cat([fixed_features(b) for b in stack.split(128)]).numpy() for part, stack in X_some.items()}
 inputs = {"pixels": pixels, "fixed windows": fixed}
 
 # %%
-fewest = labels_of["train"].sum(0).min() if data.multi_label else np.bincount(labels_of["train"]).min()
-kinds = {"logistic regression": LogisticRegression(C=0.01, max_iter=2000)}
-if fewest >= 5 and not data.multi_label:  # a machine gets its probabilities by cross-validation in five
-    kinds["support vector machine"] = CalibratedClassifierCV(SVC(), ensemble=False)
+models = {"logistic regression": LogisticRegression(C=0.01, max_iter=2000)}
+if not data.multi_label and np.bincount(y_some).min() >= 5:  # its probabilities need a cross-validation in five
+    models["support vector machine"] = CalibratedClassifierCV(SVC(), ensemble=False)
 
 
-def rival(kind, given):
+def rival(name, X):
     """Train a simple model on principal components of what it is given."""
-    components = min(100, *given["train"].shape)
-    model = OneVsRestClassifier(kinds[kind]) if data.multi_label else clone(kinds[kind])
-    steps = make_pipeline(StandardScaler(), PCA(components, random_state=0), model)
-    return steps.fit(given["train"].numpy(), labels_of["train"])
+    components = PCA(min(100, *X.shape), random_state=0)
+    model = OneVsRestClassifier(models[name]) if data.multi_label else clone(models[name])
+    return make_pipeline(StandardScaler(), components, model).fit(X, y_some)
 
 
-rivals = {f"{kind} on {name}": (rival(kind, given), given) for name, given in inputs.items() for kind in kinds}
-on_valid = {name: macro_auroc(y["valid"], model.predict_proba(given["valid"].numpy()))
+# %%
+rivals = {f"{name} on {kind}": (rival(name, given["train"]), given) for kind, given in inputs.items() for name in models}
+on_valid = {name: macro_auroc(y["valid"], model.predict_proba(given["valid"]))
             for name, (model, given) in rivals.items()}
 best = max(on_valid, key=on_valid.get)
 pd.DataFrame({"validation AUROC": on_valid}).round(3)
@@ -500,7 +501,7 @@ pd.DataFrame({"validation AUROC": on_valid}).round(3)
 
 # %%
 model, given = rivals[best]
-p_test, p_base = predict(fast, X["test"]), model.predict_proba(given["test"].numpy())
+p_test, p_base = predict(fast, X["test"]), model.predict_proba(given["test"])
 say(f"The network's rival is: {best}.")
 
 # %%
