@@ -992,8 +992,8 @@ def concordance(name, w):
 
 once = np.ones((1, len(heart)))
 drawn = {name: evaluate.bootstrap(partial(concordance, name), len(heart), None, 1000, seed) for name in SURVIVAL}
-c_index = {name: evaluate.Estimate(float(concordance(name, once)[0]), *evaluate.percentiles(spread))
-           for name, spread in drawn.items()}
+found = {name: float(concordance(name, once)[0]) for name in SURVIVAL}
+c_index = {name: evaluate.Estimate(v, *evaluate.percentiles(drawn[name], v)) for name, v in found.items()}
 plots.estimates(c_index, "C-index", f"Survival after a heart attack (500 real people): {repeats} x 5 folds")
 record("c_index", c_index["small network"])
 record("c_index_baseline", c_index["Cox"])
@@ -1002,8 +1002,8 @@ record("c_index_baseline", c_index["Cox"])
 over_folds = partial(evaluate.mean_interval, shared=1 / 4)  # a fold has one test patient for four in training
 brier = {name: over_folds(errors) for name, errors in marks.items()}
 plots.estimates(brier, "integrated Brier score (lower is better)", "How good are the curves of survival? (500 real people)")
-survival_gap = evaluate.Estimate(c_index["small network"].value - c_index["Cox"].value,
-                                 *evaluate.percentiles(drawn["small network"] - drawn["Cox"]))
+ahead = c_index["small network"].value - c_index["Cox"].value
+survival_gap = evaluate.Estimate(ahead, *evaluate.percentiles(drawn["small network"] - drawn["Cox"], ahead))
 record("c_index_gain", survival_gap)
 brier_gap = over_folds(np.subtract(marks["Cox"], marks["small network"]))
 say(f"The network's C-index less Cox's, on the same patients: {survival_gap}: **{verdict(survival_gap)}**. "

@@ -687,15 +687,20 @@ ranked = committee(trial, learned, ranked_rows)
 ranked["all five together"] = sum(rankdata(risk) for risk in ranked.values())
 drawn = next(evaluate.resamples(len(ranked_rows), count=200 if full else 50, seed=seed))
 again = {name: np.array([concordance(risk, w) for w in drawn]) for name, risk in ranked.items()}
-c_index = {name: evaluate.Estimate(concordance(r), *np.percentile(again[name], (2.5, 97.5))) for name, r in ranked.items()}
+whole = {name: concordance(risk) for name, risk in ranked.items()}
+c_index = {name: evaluate.Estimate(c, *evaluate.percentiles(again[name], c)) for name, c in whole.items()}
 plots.estimates(c_index, "C-index (0.5 is chance)", f"{trial.name}: who has the event first? Test patients")
 record("c_index", c_index["all five together"])
 record("c_index_forest", c_index["random survival forest"])
 
 # %%
-more, over_forest = (evaluate.Estimate(c_index["all five together"].value - c_index[rival].value,
-                                       *np.percentile(again["all five together"] - again[rival], (2.5, 97.5)))
-                     for rival in ("Cox", "random survival forest"))
+def over(rival):
+    """Estimate what the five together gain in C-index over one of them, on the same patients."""
+    gained = whole["all five together"] - whole[rival]
+    return evaluate.Estimate(gained, *evaluate.percentiles(again["all five together"] - again[rival], gained))
+
+
+more, over_forest = over("Cox"), over("random survival forest")
 record("c_index_gain", over_forest)
 say(f"All five less the linear Cox model alone, on the same patients: {more}. "
     + f"**{verdict(more)}**." + ("" if more.low > 0 else " Use the linear model: no gain over it was seen."))
