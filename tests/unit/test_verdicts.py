@@ -33,6 +33,14 @@ def test_lesson_5_calls_joining_ahead_only_where_it_is_ahead_of_both(image, seri
     assert f"Is joining ahead of both alone? **{words}**." in said[0] and said[0].endswith("**cannot be told**.")
 
 
+@pytest.mark.parametrize("low, words", [(0.49, "not told apart from chance"), (0.6, "more than chance")])
+def test_lesson_5_says_that_attention_follows_only_where_it_does(low, words):
+    said = []
+    exec(cell(5, "if data.findings is None:"), {
+        "data": SimpleNamespace(findings=1), "modalities": [], "follows": gap(low, 0.7), "say": said.append})
+    assert f"**{words}**" in said[0]
+
+
 def test_lesson_6_widens_the_brier_score_over_folds_and_judges_its_paired_gap():
     said, cox = [], np.array([0.16, 0.17, 0.18, 0.15, 0.17])
     space = {"marks": {"Cox": list(cox), "small network": list(cox - [0.02, 0.03, 0.02, 0.03, 0.02])},
