@@ -288,7 +288,8 @@ def nrmse(squared, cells):
         return np.sqrt((w @ error[:, there]) / np.maximum(w @ count[:, there], 1)).mean(axis=1)
 
     spread = evaluate.bootstrap(mean, len(error), None, 500, seed)
-    return evaluate.Estimate(float(mean(np.ones((1, len(error))))[0]), *evaluate.percentiles(spread))
+    value = float(mean(np.ones((1, len(error))))[0])
+    return evaluate.Estimate(value, *evaluate.percentiles(spread, value))
 
 
 # %%

@@ -552,7 +552,9 @@ else:
     each = "; ".join(f"{m} {evaluate.auroc(carried[one, k], weights[one, k]):.2f} (mean share "
                      f"{share.loc[f'in the {m} alone', m]:.2f} with a finding there, "
                      f"{share.loc['answer is no', m]:.2f} in patients without any)" for k, m in enumerate(modalities))
-    say(f"Attention picks out the modality that carries the finding with an AUROC of **{follows}**: {each}.")
+    seen_there = "more than chance" if follows.low > 0.5 else "not told apart from chance"
+    say(f"How well attention picks out the modality that carries the finding: an AUROC of {follows}: **{seen_there}**. "
+        f"By modality: {each}.")
 
 # %% [markdown]
 # Read it with care. Patients without any finding get weights as well, and a weight says where the network looked, not

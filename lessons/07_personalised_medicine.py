@@ -169,9 +169,9 @@ plots.image_grid(squares, list(looks), 3, f"Patients and fantasies ({doses.name}
 odd = {name: genome.free_energy(v).detach().numpy() for name, v in looks.items()}
 plots.estimates({name: evaluate.mean_interval(F) for name, F in odd.items()}, "free energy (nats; lower is more usual)",
                 f"What looks usual to the machine? ({doses.name})")
-told = evaluate.auroc(np.repeat([1, 0], len(G) - cut), np.r_[odd["shuffled"], odd["new patients"]])
-say(f"Reconstruction error fell from {errors[0]:.3f} to {errors[-1]:.3f}. A shuffled patient looks odder than a true "
-    f"one with probability {told:.3f}.")
+told = evaluate.interval(evaluate.auroc, np.repeat([1, 0], len(G) - cut), np.r_[odd["shuffled"], odd["new patients"]])
+say(f"Reconstruction error went from {errors[0]:.3f} to {errors[-1]:.3f}. A shuffled patient looks odder than a true "
+    f"one with probability {told} (0.5 would be chance).")
 
 # %% [markdown]
 # ## Deep belief network, CNN and plain network
@@ -276,13 +276,23 @@ record("gain_over_formula", gain, unit="mg/week")
 record("gain_within_20", over_splits(scores["chosen"][:, 1] - scores["published formula"][:, 1]))
 
 # %%
+def verdict(gain):
+    """Say in words what a gain with its interval allows us to say."""
+    if gain.low > 0:
+        return "better, beyond chance"
+    return "worse, beyond chance" if gain.high < 0 else "which is better cannot be told"
+
+
+say(f"The formula's error less that of the model chosen: {gain} mg a week: **{verdict(gain)}**.")
+
+# %%
 against = {name: over_splits(scores[sum_of_all][:, 0] - scores[name][:, 0]) for name in deep}
 plots.estimates(against, "gain over a linear sum of the same inputs (mg/week)",
                 f"Is depth worth anything here? {doses.name}", reference=0)
 depth = [name for name, g in against.items() if g.low > 0]
-say(f"**{'Better than that sum beyond chance: ' + ', '.join(depth) if depth else 'No network beats that sum'}.** "
-    f"Chosen on validation: {', '.join(sorted({c for _, _, c in runs}))}. "
-    + ("" if depth else "Use the sum: nothing was seen to be better, it fits on a card, and anybody can check it."))
+said = "; ".join(f"{name}: **{verdict(g)}**" for name, g in against.items())
+say(f"Against that sum, {said}. Chosen on validation: {', '.join(sorted({c for _, _, c in runs}))}. "
+    + ("" if depth else "Use the sum: no network was seen to be better, it fits on a card, and anybody can check it."))
 
 # %% [markdown]
 # A mean hides those who are in danger: patients who need little (21 mg a week or less) or much (49 mg or more).
@@ -325,11 +335,13 @@ record("interval_coverage", coverage)
 
 # %%
 by_dose = {g: [covered(parts, roots["chosen"], groups == g) for parts, roots, _ in runs] for g in groups.categories}
-plots.estimates({g: over_splits(v) for g, v in by_dose.items()}, "share of true doses inside their interval",
+held_by = {g: over_splits(v) for g, v in by_dose.items()}
+plots.estimates(held_by, "share of true doses inside their interval",
                 f"90 % intervals by the dose that was needed ({doses.name})", reference=0.9)
-worst, held_there = min(((g, np.mean(v)) for g, v in by_dose.items()), key=lambda pair: pair[1])
-say(f"Worst served: {worst}, where {held_there:.0%} of the intervals held. "
-    + ("**An average promise hides those in most danger.**" if held_there < 0.85 else ""))
+worst = min(held_by, key=lambda g: held_by[g].value)
+too_few = held_by[worst].high < 0.9
+say(f"Worst served: {worst}, where this share of the intervals held: {held_by[worst]}. "
+    + ("**An average promise hides those in most danger.**" if too_few else "Whether that is less than 90 % cannot be told."))
 
 # %% [markdown]
 # ### What are the genes worth?
@@ -545,7 +557,7 @@ def fit_of(risk):
 
 better = evaluate.mean_interval(fit_of(risks["DeepSurv"]) - fit_of(risks["Cox"]))
 best = "DeepSurv" if better.low > 0 else "Cox"
-say(f"DeepSurv less Cox, log partial likelihood an event: {better}. So **{best}** advises.")
+say(f"DeepSurv less Cox, log partial likelihood an event: {better}: {verdict(better)}. So **{best}** advises.")
 
 # %%
 advice, everybody = benefit[best] > 0, np.ones(len(trial.arm), bool)
@@ -587,9 +599,12 @@ if trial.truth:
     found = dict(zip(figures, [table["PEHE"][best], value[best], value["treat all"], value["oracle"],
                                table["regret"][best], table["share of gain"][best]]))
     display(table)
+    under = trial.truth["expected"][test]
+    same = under[:, under.mean(axis=0).argmax()]  # the better fixed treatment
+    over_same = evaluate.mean_interval(given(under, benefit[best][test] > 0) - same)
     say(f"{best}, told nothing of the simulator, has learned from {len(fit_rows):,} training patients and earns "
-        f"{table['share of gain'][best]:.0%} of what the oracle gains over the better fixed treatment. "
-        + ("**Treating all alike was better.** " if table["share of gain"][best] < 0 else "")
+        f"{table['share of gain'][best]:.0%} of what the oracle gains over the better fixed treatment. Its advice less that "
+        f"treatment: {over_same} {trial.unit}: **{verdict(over_same)}**. "
         + ("" if full or trial_data == "deepsurv-simulated" else "With `effort='full'` there are many more."))
 for name, v in found.items():
     record(name, v, unit="" if name == "oracle_share" else trial.unit)
@@ -614,10 +629,10 @@ if trial_data in trials.TRIALS[:2]:
 # %%
 if trial_data in trials.TRIALS[:2]:
     lost = shares["confounded"]["share of gain"].drop(["treat all", "treat none", "oracle"])
-    say(f"Under confounding {(lost < 0).sum()} of {len(lost)} advisers do worse than the better of treat-all and "
-        "treat-none, though all adjust for what is recorded. How ill the patient was is recorded only in part, so the "
-        "drug is blamed for the deaths of the severely ill. The doubly robust estimate adjusts for the same records, "
-        "and so is as wrong. No better learner mends that: only a trial, or better records.")
+    say(f"Under confounding {(lost < 0).sum()} of {len(lost)} advisers do worse, on these test patients, than the better "
+        "of treat-all and treat-none, though all adjust for what is recorded. How ill the patient was is recorded only in "
+        "part, so the drug can be blamed for the deaths of the severely ill. The doubly robust estimate adjusts for the "
+        "same records, and can be as wrong: compare it with the value. Only a trial, or better records, mends that.")
 
 # %% [markdown]
 # ### Whose risk is high?
@@ -672,18 +687,23 @@ ranked = committee(trial, learned, ranked_rows)
 ranked["all five together"] = sum(rankdata(risk) for risk in ranked.values())
 drawn = next(evaluate.resamples(len(ranked_rows), count=200 if full else 50, seed=seed))
 again = {name: np.array([concordance(risk, w) for w in drawn]) for name, risk in ranked.items()}
-c_index = {name: evaluate.Estimate(concordance(r), *np.percentile(again[name], (2.5, 97.5))) for name, r in ranked.items()}
+whole = {name: concordance(risk) for name, risk in ranked.items()}
+c_index = {name: evaluate.Estimate(c, *evaluate.percentiles(again[name], c)) for name, c in whole.items()}
 plots.estimates(c_index, "C-index (0.5 is chance)", f"{trial.name}: who has the event first? Test patients")
 record("c_index", c_index["all five together"])
 record("c_index_forest", c_index["random survival forest"])
 
 # %%
-more, over_forest = (evaluate.Estimate(c_index["all five together"].value - c_index[rival].value,
-                                       *np.percentile(again["all five together"] - again[rival], (2.5, 97.5)))
-                     for rival in ("Cox", "random survival forest"))
+def over(rival):
+    """Estimate what the five together gain in C-index over one of them, on the same patients."""
+    gained = whole["all five together"] - whole[rival]
+    return evaluate.Estimate(gained, *evaluate.percentiles(again["all five together"] - again[rival], gained))
+
+
+more, over_forest = over("Cox"), over("random survival forest")
 record("c_index_gain", over_forest)
 say(f"All five less the linear Cox model alone, on the same patients: {more}. "
-    + ("" if more.low > 0 else "**No gain beyond chance: use the linear model.**"))
+    + f"**{verdict(more)}**." + ("" if more.low > 0 else " Use the linear model: no gain over it was seen."))
 
 # %% [markdown]
 # ### When to say nothing
@@ -708,7 +728,7 @@ cautious = advice.copy()
 cautious[test] = np.where(sure, votes > 0.5, default_arm)
 gain_cautious = evaluate.mean_interval((terms(cautious) - terms(advice))[test])
 say(f"Abstained for {np.mean(~sure):.0%} of test patients; they get: {trial.arms[int(default_arm)]}. "
-    f"Cautious less full advice, doubly robust: {gain_cautious} {trial.unit}.")
+    f"Cautious less full advice, doubly robust: {gain_cautious} {trial.unit}: **{verdict(gain_cautious)}**.")
 
 # %%
 inside = 1.0
@@ -809,8 +829,9 @@ pd.DataFrame({name: {"plain": short(months(rule, False)), "weighted": short(mont
 gbsg_gain = evaluate.mean_interval(robust(plan) - robust(everyone >= 0))
 record("gbsg_policy_gain", gbsg_gain, unit="months")
 say(f"The advice is to treat {plan[held].mean():.0%} of the women. It gains {gbsg_gain} months over treating all. "
-    + ("**It beats treat-all.**" if gbsg_gain.low > 0 else "**It does not beat treat-all: treat all.**")
-    + " The gap between women who followed it and those who did not is mostly the effect of the therapy itself, and of "
+    + f"**Against treat-all: {verdict(gbsg_gain)}.**"
+    + ("" if gbsg_gain.low > 0 else " Treat all: that this advice is better was not seen.")
+    + " The gap between women who followed it and those who did not also holds the effect of the therapy itself, and of "
     "who gets it. That is why the comparison with treat-all is the one that counts.")
 
 # %% [markdown]
@@ -832,7 +853,7 @@ drove = ", ".join(f"{names[k]} ({push[k]:+.2f})" for k in np.argsort(-np.abs(pus
 quartiles = np.quantile(doses.dose[parts["train"][near]], (0.25, 0.75))
 doubts = ["this patient is unlike any in training"] * bool(stranger_than(X[[who]])[0] > 0.99) + [
     f"the interval spans a factor of {high[who] / max(low[who], 1):.1f}",
-    f"such intervals held in {held_there:.0%} only of those whose need was {worst}" if held_there < 0.85 else "",
+    f"such intervals held in {held_by[worst].value:.0%} only of those whose need was {worst}" if too_few else "",
     "other drugs, diet and adherence are not known",
     f"the patients are {'simulated' if dataset == 'virtual-hospital' else 'of 21 sites, before 2009'}"]
 say(f"""**Dose** ({doses.name}): **{roots["chosen"][who] ** 2:.0f} mg a week** (90 % interval {low[who]:.0f} to
@@ -1061,8 +1082,8 @@ def policy_value(y, arm, advice):
 # - Advice is worth what it adds over treating everybody alike. The cell below says what came of it here.
 
 # %%
-say(f"Dose ({doses.name}): gain over the formula {gain} mg a week; 90 % intervals covered {coverage.value:.1%}. "
-    f"Real women: gain of advice over treat-all {gbsg_gain} months.")
+say(f"Dose ({doses.name}): gain over the formula {gain} mg a week: **{verdict(gain)}**; 90 % intervals covered "
+    f"{coverage.value:.1%}. Real women: gain of advice over treat-all {gbsg_gain} months: **{verdict(gbsg_gain)}**.")
 
 # %% [markdown]
 # **References**
