@@ -125,9 +125,8 @@ def row_names(n):
 
 def from_images(path, told, seed):
     """Read a folder of images, with facts about the files, and boxes where the labels have them."""
-    X, y, patients, classes, parts, notes = folder.read_folder(path, told["size"], seed)
-    labels = folder.read_labels(path)
-    sides = np.array([size_of(path / f) for f in labels["file"]])
+    X, y, patients, classes, parts, notes, heads = folder.read_folder(path, told["size"], seed)
+    labels, sides = folder.read_labels(path), heads[["width", "height"]].to_numpy()
     known = labels.drop(columns=["label", "patient", "split", *BOX], errors="ignore")
     facts = known.assign(**{"width (pixels)": sides[:, 0], "height (pixels)": sides[:, 1],
                             "brightness": X.mean(axis=(1, 2, 3)), "format": labels["file"].map(suffix)})

@@ -234,6 +234,14 @@ def test_dicom_films_are_split_by_patient_and_tell_of_none(tmp_path):
     assert not [p for p in written if b"secret" in p.read_bytes().lower()]
 
 
+def test_each_dicom_file_is_read_once(tmp_path, monkeypatch):
+    import pydicom
+
+    films, asked, read = dicom_films(tmp_path / "ct"), [], pydicom.dcmread
+    monkeypatch.setattr(pydicom, "dcmread", lambda path, **how: asked.append(path) or read(path, **how))
+    assert len(set(own.load(films).patients)) == 24 and len(asked) == len(set(asked)) == 48
+
+
 def test_what_is_inferred_of_a_table_as_hospitals_hold_it(tmp_path):
     rng = np.random.default_rng(0)
     codes = [["250.83", "428", "V57", "E849", "?", "V58.1"][k] for k in rng.choice(6, 400, p=[.4, .4, .05, .05, .05, .05])]
