@@ -181,14 +181,23 @@ def read_images(paths, size):
     stacked, shapes = np.stack(images), set(zip(heads["width"], heads["height"]))
     notes = [f"The images have {len(shapes)} sizes, from {min(shapes)} to {max(shapes)} pixels (width, height): all "
              f"were padded to squares of {size}."] if len(shapes) > 1 else []
+    oblong = (heads["tall"] != 1).sum()
+    notes += [f"{oblong} DICOM films have pixels that are not square: the films were stretched to their true shape."] * bool(oblong)
     return (stacked if colour else stacked[..., :1]), notes, heads
 
 
 def read_image(path, size, heads):
-    """Read one image as uint8 RGB of shape (size, size, 3), padded to a square, not stretched; add its head to `heads`."""
+    """Read one image as uint8 RGB of shape (size, size, 3), in its true shape, padded; add its head to `heads`."""
     image, tags = from_dicom(path) if path.suffix.lower() == ".dcm" else (from_picture(path), {})
-    heads.append({"PatientID": "", "BurnedInAnnotation": ""} | tags | {"width": image.width, "height": image.height})
-    return np.asarray(ImageOps.pad(image.convert("RGB"), (size, size), Image.Resampling.BILINEAR))
+    head = {"PatientID": "", "BurnedInAnnotation": "", "tall": 1.0} | tags | {"width": image.width, "height": image.height}
+    heads.append(head)
+    true = np.round(image.size * stretch(head["tall"])).astype(int).tolist()
+    return np.asarray(ImageOps.pad(image.convert("RGB").resize(true), (size, size), Image.Resampling.BILINEAR))
+
+
+def stretch(tall):
+    """Give by how much (width, height) grow where pixels `tall` times as high as wide are made square."""
+    return np.maximum(1, [1 / tall, tall]).T
 
 
 def from_picture(path):
@@ -206,10 +215,10 @@ def from_picture(path):
 
 def from_dicom(path):
     """Read a DICOM picture by its own window (or its 0.5th and 99.5th percentile), and the tags that `read_folder` needs."""
-    from ..preprocess.pictures import as_8_bit, read_tagged
+    from ..preprocess.pictures import as_8_bit, read_tagged, tall
 
     picture, tags = read_tagged(path, "PatientID", "BurnedInAnnotation")
     grey = as_8_bit(picture)
     if grey.ndim > 3 or (grey.ndim == 3 and grey.shape[2] != 3):
         raise MedkitError(f"{path} holds {len(grey)} pictures. Save the one that you need as a file of its own.")
-    return Image.fromarray(grey), tags
+    return Image.fromarray(grey), tags | {"tall": tall(picture.facts)}

@@ -20,9 +20,10 @@ from ..errors import MedkitError, explained, reason
 # (descriptions, comments) and private tags can hold a name, so they are not here. Compare DICOM PS3.15, annex E.
 TECHNICAL = ("Modality", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation",
              "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelSpacing", "ImagerPixelSpacing",
-             "NominalScannedPixelSpacing", "PixelAspectRatio", "SliceThickness", "SpacingBetweenSlices", "RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth",
-             "KVP", "XRayTubeCurrent", "ExposureTime", "RepetitionTime", "EchoTime", "FlipAngle",
-             "MagneticFieldStrength", "BurnedInAnnotation", "LossyImageCompression")
+             "NominalScannedPixelSpacing", "PixelAspectRatio", "SliceThickness", "SpacingBetweenSlices", "RescaleSlope",
+             "RescaleIntercept", "WindowCenter", "WindowWidth", "KVP", "XRayTubeCurrent", "ExposureTime", "RepetitionTime",
+             "EchoTime", "FlipAngle", "MagneticFieldStrength", "BurnedInAnnotation", "LossyImageCompression")
+SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio")  # height, then width
 PALETTE = [f"{c}PaletteColorLookupTable{part}" for c in ("Red", "Green", "Blue") for part in ("Descriptor", "Data")]
 # The only texts among them: a code that is not here may be a name in the wrong place, and is left out.
 CODES = {"CT", "MR", "CR", "DX", "US", "XA", "NM", "PT", "MG", "OT", "RF", "XC", "ES", "OP", "SM", "YES", "NO", "00",
@@ -151,6 +152,13 @@ def without_identity(dataset):
     kept.file_meta.MediaStorageSOPClassUID = kept.SOPClassUID
     kept.file_meta.MediaStorageSOPInstanceUID = kept.SOPInstanceUID
     return kept
+
+
+def tall(facts):
+    """Give how many times as high as wide a pixel is; 1 where no tag says so, or what it says cannot be."""
+    pairs = (np.ravel(facts.get(name, [])) for name in SPACINGS)
+    height, width = next((p for p in pairs if len(p) == 2 and p.min() > 0), (1, 1))
+    return round(float(height / width), 2) if 0.1 <= height / width <= 10 else 1.0
 
 
 def window_of(facts):
