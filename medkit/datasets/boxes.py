@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import MedkitError, explained
+from .folder import stretch
 from .tables import columns_there, numbers, read_frame, refuse
 
 BOX = ["xmin", "ymin", "xmax", "ymax"]
@@ -49,12 +50,12 @@ def read_voc(path):
     return pd.DataFrame([[name, *map(b.findtext, BOX)] for b in root.iter("bndbox")], columns=["file", *BOX])
 
 
-def to_mask(boxes, width, height, size):
-    """Draw boxes, in pixels of an image (width, height), as `medkit.datasets.folder` pads it: bool (size, size)."""
+def to_mask(boxes, width, height, tall, size):
+    """Draw boxes, in pixels of an image (as `own.size_of` tells), as `folder` stretches and pads it: bool (size, size)."""
     if (boxes[:, 2] > width).any() or (boxes[:, 3] > height).any():
         raise MedkitError(f"A box reaches beyond its image of {width} x {height} pixels: {boxes.max(0)[2:].tolist()}.")
-    side, mask = max(width, height), np.zeros((size, size), dtype=bool)
-    moved = (boxes + [(side - width) / 2, (side - height) / 2] * 2) * size / side
+    sides, mask = stretch(tall) * [width, height], np.zeros((size, size), dtype=bool)
+    moved = (boxes * np.tile(stretch(tall), 2) + np.tile((sides.max() - sides) / 2, 2)) * size / sides.max()
     for x0, y0, x1, y1 in moved:
         mask[int(y0):int(np.ceil(y1)), int(x0):int(np.ceil(x1))] = True
     return mask

@@ -45,21 +45,22 @@ def read_folder(folder, size, seed=0):
     classes : list of str
     parts : dict of part to row numbers
     notes : list of str, what the reader should know of how images were changed
+    heads : DataFrame of n rows, what `read_image` found beside the pixels, less who the patient is
     """
     table = read_labels(folder)
     classes, y = labelled(table, folder)
-    X, notes = read_images([folder / f for f in table["file"]], size)
+    X, notes, heads = read_images([folder / f for f in table["file"]], size)
     others = sum(f.is_file() and f.name[0] != "." for f in folder.glob("*/**/*")) - len(table)
     notes += [f"{others} files of other kinds were left out."] * (others > 0 and not (folder / "labels.csv").exists())
-    burnt = (tags_of(folder, table["file"], "BurnedInAnnotation") == "YES").sum()
+    burnt = (heads["BurnedInAnnotation"] == "YES").sum()
     notes += [f"{burnt} films say that text is burnt into them. Look for names before you show a report of them."] * bool(burnt)
     if "patient" not in table:
-        table["patient"], told = by_tag(folder, table["file"])
+        table["patient"], told = by_tag(table["file"], heads["PatientID"])
         notes.append(told)
     patients = table["patient"].to_numpy(str)
     parts = parts_of(table, y, patients, seed, folder)
     check_classes(y, classes, parts, folder)
-    return X, y, patients, classes, parts, notes
+    return X, y, patients, classes, parts, notes, heads.drop(columns="PatientID")
 
 
 def labelled(table, folder):
@@ -67,21 +68,13 @@ def labelled(table, folder):
     return tables.coded(table["label"], folder, tables.schema_beside(folder / "schema").get("positive"))
 
 
-def tags_of(folder, files, name):
-    """Give a DICOM tag of each file as text, "" where it has none."""
-    from ..preprocess.pictures import tag
-
-    return files.map(lambda f: tag(folder / f, name) if f.lower().endswith(".dcm") and (folder / f).is_file() else "")
-
-
-def by_tag(folder, files):
-    """Group DICOM films by PatientID. A patient is called after the first of the films: the tag itself goes no further.
+def by_tag(files, tags):
+    """Group films by PatientID (`tags`). A patient is called after the first of the films: the tag itself goes no further.
 
     Returns
     -------
     Series of str, and a note
     """
-    tags = tags_of(folder, files, "PatientID")
     if tags[tags != ""].nunique() < 2:  # none, or one that stands for all
         return files, ("No patient is named: each image counts as a patient of its own. If a patient has several "
                        "images, name the patient in labels.csv, or the test is too kind.")
@@ -102,7 +95,12 @@ def files_by_patient(folder):
         table = read_listed(path, ["file"])
     else:
         table = pd.DataFrame({"file": [f.relative_to(folder).as_posix() for f in images_below(folder)]}, dtype=str)
-    return table if "patient" in table else table.assign(patient=by_tag(folder, table["file"])[0])
+    if "patient" in table:
+        return table
+    from ..preprocess.pictures import tag
+
+    tags = [tag(folder / f, "PatientID") if f.lower().endswith(".dcm") and (folder / f).is_file() else "" for f in table["file"]]
+    return table.assign(patient=by_tag(table["file"], pd.Series(tags, dtype=str))[0])
 
 
 def check_classes(y, classes, parts, folder):
@@ -176,21 +174,30 @@ def parts_of(table, y, patients, seed, folder):
 
 
 def read_images(paths, size):
-    """Read images to one array; colour is kept only if some image has colour."""
-    shapes = set()
-    images = [read_image(p, size, shapes) for p in tqdm(paths, desc="images", unit="image", disable=len(paths) < 500)]
-    colour = any(np.ptp(image, axis=2).any() for image in images)
-    stacked = np.stack(images)
+    """Read images to one array, with notes and heads; colour is kept only if some image has colour."""
+    heads = []
+    images = [read_image(p, size, heads) for p in tqdm(paths, desc="images", unit="image", disable=len(paths) < 500)]
+    colour, heads = any(np.ptp(image, axis=2).any() for image in images), pd.DataFrame(heads)
+    stacked, shapes = np.stack(images), set(zip(heads["width"], heads["height"]))
     notes = [f"The images have {len(shapes)} sizes, from {min(shapes)} to {max(shapes)} pixels (width, height): all "
              f"were padded to squares of {size}."] if len(shapes) > 1 else []
-    return (stacked if colour else stacked[..., :1]), notes
+    oblong = (heads["tall"] != 1).sum()
+    notes += [f"{oblong} DICOM films have pixels that are not square: the films were stretched to their true shape."] * bool(oblong)
+    return (stacked if colour else stacked[..., :1]), notes, heads
 
 
-def read_image(path, size, shapes):
-    """Read one image as uint8 RGB of shape (size, size, 3), padded to a square, not stretched."""
-    image = from_dicom(path) if path.suffix.lower() == ".dcm" else from_picture(path)
-    shapes.add(image.size)
-    return np.asarray(ImageOps.pad(image.convert("RGB"), (size, size), Image.Resampling.BILINEAR))
+def read_image(path, size, heads):
+    """Read one image as uint8 RGB of shape (size, size, 3), in its true shape, padded; add its head to `heads`."""
+    image, tags = from_dicom(path) if path.suffix.lower() == ".dcm" else (from_picture(path), {})
+    head = {"PatientID": "", "BurnedInAnnotation": "", "tall": 1.0} | tags | {"width": image.width, "height": image.height}
+    heads.append(head)
+    true = np.round(image.size * stretch(head["tall"])).astype(int).tolist()
+    return np.asarray(ImageOps.pad(image.convert("RGB").resize(true), (size, size), Image.Resampling.BILINEAR))
+
+
+def stretch(tall):
+    """Give by how much (width, height) grow where pixels `tall` times as high as wide are made square."""
+    return np.maximum(1, [1 / tall, tall]).T
 
 
 def from_picture(path):
@@ -207,10 +214,11 @@ def from_picture(path):
 
 
 def from_dicom(path):
-    """Read a DICOM picture by its own window (or its 0.5th and 99.5th percentile), without identity."""
-    from ..preprocess.pictures import as_8_bit, read_dicom
+    """Read a DICOM picture by its own window (or its 0.5th and 99.5th percentile), and the tags that `read_folder` needs."""
+    from ..preprocess.pictures import as_8_bit, read_tagged, tall
 
-    grey = as_8_bit(read_dicom(path))
+    picture, tags = read_tagged(path, "PatientID", "BurnedInAnnotation")
+    grey = as_8_bit(picture)
     if grey.ndim > 3 or (grey.ndim == 3 and grey.shape[2] != 3):
         raise MedkitError(f"{path} holds {len(grey)} pictures. Save the one that you need as a file of its own.")
-    return Image.fromarray(grey)
+    return Image.fromarray(grey), tags | {"tall": tall(picture.facts)}

@@ -145,7 +145,7 @@ def seen_patients(cohorts):
 
 def from_folder(folder, size, seed):
     """Load a folder of images, split by patient unless the labels file has a split."""
-    X, y, patients, classes, parts, notes = read_folder(folder, size, seed)
+    X, y, patients, classes, parts, notes, _ = read_folder(folder, size, seed)
     fetch.used[str(folder)] = digest_of(X, y)
     files = read_labels(folder)["file"].to_numpy(str)
     told = f"To be found: {' against '.join(classes[::-1])}. If that is wrong, write it into schema.toml: medkit new."

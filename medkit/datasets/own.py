@@ -125,13 +125,12 @@ def row_names(n):
 
 def from_images(path, told, seed):
     """Read a folder of images, with facts about the files, and boxes where the labels have them."""
-    X, y, patients, classes, parts, notes = folder.read_folder(path, told["size"], seed)
+    X, y, patients, classes, parts, notes, heads = folder.read_folder(path, told["size"], seed)
     labels = folder.read_labels(path)
-    sides = np.array([size_of(path / f) for f in labels["file"]])
     known = labels.drop(columns=["label", "patient", "split", *BOX], errors="ignore")
-    facts = known.assign(**{"width (pixels)": sides[:, 0], "height (pixels)": sides[:, 1],
+    facts = known.assign(**{"width (pixels)": heads["width"], "height (pixels)": heads["height"],
                             "brightness": X.mean(axis=(1, 2, 3)), "format": labels["file"].map(suffix)})
-    boxes = scaled_boxes(labels, sides, told["size"], path / "labels.csv") if set(BOX) <= set(labels) else None
+    boxes = scaled_boxes(labels, heads, told["size"], path / "labels.csv") if set(BOX) <= set(labels) else None
     return Own(path.resolve().name, "images", classes, X, y, patients, parts, facts, told, notes, boxes)
 
 
@@ -141,25 +140,28 @@ def suffix(name):
 
 
 def size_of(path):
-    """Give width and height of an upright image in its file, without reading its pixels."""
+    """Give width and height of an upright image in its file, and how `tall` its pixels are, without reading them."""
     if path.suffix.lower() == ".dcm":
         import pydicom
 
+        from ..preprocess.pictures import tall, technical
+
         head = pydicom.dcmread(path, stop_before_pixels=True)
-        return int(head.Columns), int(head.Rows)
-    with Image.open(path) as image:
-        return image.size[::-1] if image.getexif().get(ExifTags.Base.Orientation, 1) > 4 else image.size  # on its side
+        return int(head.Columns), int(head.Rows), tall(technical(head))
+    with Image.open(path) as image:  # it may lie on its side
+        return *(image.size[::-1] if image.getexif().get(ExifTags.Base.Orientation, 1) > 4 else image.size), 1.0
 
 
-def scaled_boxes(labels, sides, size, where):
+def scaled_boxes(labels, heads, size, where):
     """Check boxes against their images, and bring them to the padded squares of X."""
     boxes = np.column_stack([tables.numbers(labels, c, where) for c in BOX])
+    sides, grown = heads[["width", "height"]].to_numpy(), folder.stretch(heads["tall"].to_numpy())
     outside = (boxes[:, :2] < 0).any(axis=1) | (boxes[:, 2:] <= 0).any(axis=1) | (boxes[:, :2] + boxes[:, 2:] > sides).any(axis=1)
     tables.refuse(pd.Series(outside), where, lambda row: f"the box does not lie inside the image of {sides[row, 0]} x "
                   f"{sides[row, 1]} pixels")
-    scale = size / sides.max(axis=1, keepdims=True)
+    boxes, sides = boxes * np.tile(grown, 2), sides * grown
     boxes[:, :2] += (sides.max(axis=1, keepdims=True) - sides) / 2
-    return boxes * scale
+    return boxes * size / sides.max(axis=1, keepdims=True)
 
 
 def from_recordings(path, told, seed):

@@ -118,7 +118,7 @@ def from_hannover(seed):
     """Take X-rays of COVID-19 patients with the values known by then; was the patient in intensive care at any time?"""
     table = pd.read_csv(fetch.path("hannover-cxr", "data.csv"))
     files = [fetch.path("hannover-cxr", f"png/{i}.png", progress=False) for i in table["image_id"]]
-    image = np.stack([read_image(f, 64, set())[..., 0] for f in tqdm(files, desc="X-rays", leave=False)])
+    image = np.stack([read_image(f, 64, [])[..., 0] for f in tqdm(files, desc="X-rays", leave=False)])
     known = {lab: table[f"{lab}_val"].where(table[f"{lab}_offset"] <= 0) for lab in LABS}
     limits = {lab: v[np.isfinite(v)].agg(["min", "max"]) for lab, v in known.items()}  # "inf": beyond what is measured
     values = np.stack([v.clip(*limits[lab]) for lab, v in known.items()], 1).astype(np.float32)[:, None]

@@ -182,11 +182,11 @@ def files_of(folder, patient):
 
 def fitting_images(spec, files):
     """Read images, and check colour and resolution."""
-    sizes = set()
-    X = np.stack([read_image(f, spec["size"], sizes) for f in files])
+    heads = []
+    X = np.stack([read_image(f, spec["size"], heads) for f in files])
     if spec["channels"] == 1 and np.ptp(X, axis=3).any():
         raise MedkitError(f"{files[0].parent}: an image of this patient has colour; the model was trained on grey ones.")
-    smallest = min(map(min, sizes))
+    smallest = min(min(head["width"], head["height"]) for head in heads)
     if smallest < spec["smallest_side"] / 2:
         raise MedkitError(f"{files[0].parent}: an image has {smallest} pixels a side; the model was trained on images of at "
                           f"least {spec['smallest_side']}.")

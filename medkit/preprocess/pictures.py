@@ -19,10 +19,11 @@ from ..errors import MedkitError, explained, reason
 # What may be shown or stored: how the picture was made, never of whom, where, when or by whom. Texts that people type
 # (descriptions, comments) and private tags can hold a name, so they are not here. Compare DICOM PS3.15, annex E.
 TECHNICAL = ("Modality", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation",
-             "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelSpacing", "SliceThickness",
-             "SpacingBetweenSlices", "RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth",
-             "KVP", "XRayTubeCurrent", "ExposureTime", "RepetitionTime", "EchoTime", "FlipAngle",
-             "MagneticFieldStrength", "BurnedInAnnotation", "LossyImageCompression")
+             "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelSpacing", "ImagerPixelSpacing",
+             "NominalScannedPixelSpacing", "PixelAspectRatio", "SliceThickness", "SpacingBetweenSlices", "RescaleSlope",
+             "RescaleIntercept", "WindowCenter", "WindowWidth", "KVP", "XRayTubeCurrent", "ExposureTime", "RepetitionTime",
+             "EchoTime", "FlipAngle", "MagneticFieldStrength", "BurnedInAnnotation", "LossyImageCompression")
+SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio")  # height, then width
 PALETTE = [f"{c}PaletteColorLookupTable{part}" for c in ("Red", "Green", "Blue") for part in ("Descriptor", "Data")]
 # The only texts among them: a code that is not here may be a name in the wrong place, and is left out.
 CODES = {"CT", "MR", "CR", "DX", "US", "XA", "NM", "PT", "MG", "OT", "RF", "XC", "ES", "OP", "SM", "YES", "NO", "00",
@@ -58,8 +59,14 @@ def read_dicom(path):
     MedkitError
         If the file is not DICOM, is truncated, holds no picture, or is compressed in a way that cannot be opened here.
     """
+    return read_tagged(path)[0]
+
+
+def read_tagged(path, *names):
+    """Read a DICOM picture as `read_dicom` does, and beside it the tags named, as `tag` gives them."""
     with quiet(f"{Path(path).name} cannot be read as DICOM"):
         dataset = pydicom.dcmread(path)
+        tags = {name: text(dataset, name) for name in names}
     if "PixelData" not in dataset:
         raise MedkitError(f"{Path(path).name} is DICOM, but holds no picture.")
     kind, facts = dataset.get("PhotometricInterpretation", ""), technical(dataset)
@@ -70,13 +77,18 @@ def read_dicom(path):
     if kind == "MONOCHROME1":  # a high value is dark: turned round, and the window with it
         ends = float(values.max() + values.min())
         values, view = ends - values, view and (ends - view[0], view[1])
-    return Picture(values, view, facts)
+    return Picture(values, view, facts), tags
 
 
 def tag(path, name):
     """Give a DICOM file's PatientID, say, "" where it has none: to tell patients apart, never to be shown or kept."""
     with quiet(f"{Path(path).name} cannot be read as DICOM"):
-        return str(pydicom.dcmread(path, stop_before_pixels=True, specific_tags=[name]).get(name) or "").strip()
+        return text(pydicom.dcmread(path, stop_before_pixels=True, specific_tags=[name]), name)
+
+
+def text(dataset, name):
+    """Give a tag as text, "" where there is none."""
+    return str(dataset.get(name) or "").strip()
 
 
 def rescaled(dataset, kind):
@@ -140,6 +152,13 @@ def without_identity(dataset):
     kept.file_meta.MediaStorageSOPClassUID = kept.SOPClassUID
     kept.file_meta.MediaStorageSOPInstanceUID = kept.SOPInstanceUID
     return kept
+
+
+def tall(facts):
+    """Give how many times as high as wide a pixel is; 1 where no tag says so, or what it says cannot be."""
+    pairs = (np.ravel(facts.get(name, [])) for name in SPACINGS)
+    height, width = next((p for p in pairs if len(p) == 2 and p.min() > 0), (1, 1))
+    return round(float(height / width), 2) if 0.1 <= height / width <= 10 else 1.0
 
 
 def window_of(facts):

@@ -6,7 +6,7 @@ from html import escape
 from urllib.parse import quote
 
 from .record import spoken
-from .render import POLICY, template
+from .render import POLICY, template, together
 
 FEW = 20  # up to so many rows the page needs no tools
 COLUMNS = 12  # of figures; the others stand in the reports and in results.json
@@ -20,7 +20,7 @@ def page(tasks):
 
 def few(tasks, apart, summary):
     """Give the page about a few reports: no script."""
-    names = ["Notebook", "Status", "Seconds", "Key figures, with 95\N{NO-BREAK SPACE}% interval", "Parameters"]
+    names = ["Notebook", "Status", "Seconds", "Key figures, with 95 % interval", "Parameters"]
     return fill(names, (row(t, apart) for t in tasks), width="70rem", summary=summary, policy=POLICY)
 
 
@@ -30,7 +30,7 @@ def many(tasks, apart, summary):
     found = list(dict.fromkeys(name for t in tasks for name in t.figures))
     if len(found) > COLUMNS:
         summary += f" Figures shown: the first {COLUMNS} of {len(found)}."
-    summary += " In brackets: 95\N{NO-BREAK SPACE}% intervals." if found else ""
+    summary += " In brackets: 95 % intervals." if found else ""
     script, shown = template("table.js"), found[:COLUMNS]
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return fill(["Notebook", "Status", "Seconds", *given, *shown], (long_row(t, given, shown, apart) for t in tasks),
@@ -47,8 +47,8 @@ def varying(tasks):
 def fill(names, rows, tools="", script="", **parts):
     """Fill in the template."""
     columns = "".join(f'<th scope="col">{escape(name)}</th>' for name in names)
-    return template("index.html").format(columns=columns, rows="".join(rows), style=template("style.css"), tools=tools,
-                                         script=script, **parts)
+    return together(template("index.html").format(columns=columns, rows="".join(rows), style=template("style.css"),
+                                                  tools=tools, script=script, **parts))
 
 
 def row(task, apart):

@@ -14,6 +14,7 @@ CODE = re.compile(r"(?s)(```.*?```|`[^`\n]*`)")
 # A browser runs no script of these pages and fetches nothing for them, whatever data, parameters or outputs contain.
 POLICY = ("default-src 'none'; img-src data:; media-src data:; font-src data:; style-src 'unsafe-inline'; "
           "base-uri 'none'; form-action 'none'")
+KEPT = re.compile(r"(?is)(<(pre|code|script|style)\b.*?</\2\s*>|<[^>]*>)")  # shown as it stands, or not at all
 HIDDEN = re.compile(r"(?is)<(script|style)\b.*?(?:</\1\s*>|\Z)")  # what stands in these is not for reading
 LINK, IMAGE = re.compile(r"https?://|mailto:|#|[\w./-]+(#[\w-]+)?$"), re.compile("data:image/")  # nothing else is linked or shown
 TAGS = """a abbr b blockquote br caption code col colgroup dd del details div dl dt em figcaption figure h1 h2 h3 h4 h5
@@ -98,7 +99,14 @@ def readable(html):
     html = re.sub(r'(?s)<math\b[^>]*display="block".*?</math>', scrolls.format("span", "Formula"), html)
     html = re.sub(r'<img(?:[^>"]|"[^"]*")*>', scrolls.format("div", "Figure"), html)
     html = re.sub(r"<td>(?=[-+]?[\d.,]+%?</td>|NaN</td>)", '<td class="number">', html)
-    return re.sub(r"<th>\s*</th>", "<td></td>", html)
+    return together(re.sub(r"<th>\s*</th>", "<td></td>", html))
+
+
+def together(html):
+    """Keep a number and its % on one line, by a no-break space, wherever a text is no code."""
+    parts = KEPT.split(html)  # text, what is kept, its tag, text, ...
+    parts[::3] = (re.sub(r"(?<=\d)\s%", "\N{NO-BREAK SPACE}%", text) for text in parts[::3])
+    return "".join(part for k, part in enumerate(parts) if k % 3 < 2)
 
 
 def with_mathml(markdown):

@@ -184,10 +184,11 @@ def test_boxes_of_both_kinds_become_masks(tmp_path):
     (tmp_path / "b.csv").write_text("file,xmin,ymin,xmax,ymax\na.png,10,0,20,40\na.png,0,0,1,1\n")
     assert boxes.read_boxes(tmp_path)["a.png"].tolist() == [[10, 0, 20, 40]]
     assert boxes.read_boxes(tmp_path / "b.csv")["a.png"].shape == (2, 4)
-    mask = boxes.to_mask(np.array([[10, 0, 20, 40.0]]), 40, 80, 8)
+    mask = boxes.to_mask(np.array([[10, 0, 20, 40.0]]), 40, 80, 1, 8)
     assert mask.sum() == 4 and mask[:4, 3].all(), "40 x 80 is padded by 20 on either side; the box is at 30 to 40"
+    assert np.array_equal(boxes.to_mask(np.array([[5, 0, 10, 40.0]]), 20, 80, 0.5, 8), mask)  # pixels twice as wide as high
     with pytest.raises(MedkitError, match="beyond its image"):
-        boxes.to_mask(np.array([[10, 0, 50, 40.0]]), 40, 80, 8)
+        boxes.to_mask(np.array([[10, 0, 50, 40.0]]), 40, 80, 1, 8)
 
 
 @pytest.mark.parametrize("name, text, words", [

@@ -104,6 +104,18 @@ def test_the_mirror_is_asked_first_and_the_source_second(tiny_set, server, monke
     assert [path for path, _ in server.asked] == [mirror, f"/{NAME}", mirror]
 
 
+def test_a_damaged_file_of_the_mirror_is_taken_from_the_source(tiny_set, server, monkeypatch, capsys):
+    (server.site / "mirror" / "tinymnist").mkdir(parents=True)
+    (server.site / "mirror" / "tinymnist" / NAME).write_bytes(b"damaged")
+    monkeypatch.setenv("MEDKIT_MIRROR", f"{server.url}/mirror")
+    get()
+    assert fetch.verify("tinymnist") == {NAME: "right"} and capsys.readouterr().err.count("mirror's tinymnist.npz is damaged") == 1
+    cached().unlink()
+    (server.site / NAME).unlink()
+    with pytest.raises(MedkitError, match="mirror/tinymnist/tinymnist.npz .its checksum differs.*answered 404"):
+        get()
+
+
 def test_offline_the_message_says_what_is_missing_from_where_and_how_to_place_it(tiny_set, server, monkeypatch):
     server.shutdown()
     server.server_close()

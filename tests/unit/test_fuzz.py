@@ -80,7 +80,7 @@ def good(tmp_path_factory):
     (root / "films" / "labels.csv").write_text("file,label,patient,x,y,width,height\n" + "\n".join(labels) + "\n")
 
     def image(path):
-        return folder.read_image(path, 32, set())
+        return folder.read_image(path, 32, [])
 
     def use(path):
         return own.load(path), store.load(root / "model" / "m")

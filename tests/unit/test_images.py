@@ -135,10 +135,10 @@ def test_a_photo_is_read_upright_and_so_are_its_sides(folder):
     exif = Image.Exif()
     exif[0x0112] = 6  # lies on its side: to be turned by 90 degrees
     Image.fromarray(np.repeat(np.uint8([[255], [0]]), [10, 70], axis=0).repeat(40, axis=1)).save(folder / "ill" / "turned.png", exif=exif)
-    assert own.size_of(folder / "ill" / "turned.png") == (80, 40)
-    shapes = set()
-    found = read_image(folder / "ill" / "turned.png", 80, shapes)
-    assert shapes == {(80, 40)} and found[40, 75, 0] == 255 and found[40, 5, 0] == 0  # the bright edge goes to the right
+    assert own.size_of(folder / "ill" / "turned.png") == (80, 40, 1)
+    heads = []
+    found = read_image(folder / "ill" / "turned.png", 80, heads)
+    assert (heads[0]["width"], heads[0]["height"]) == (80, 40) and found[40, 75, 0] == 255 and found[40, 5, 0] == 0  # the bright edge goes to the right
 
 
 def test_files_that_are_no_images_are_left_out_and_counted(folder):

@@ -234,6 +234,33 @@ def test_dicom_films_are_split_by_patient_and_tell_of_none(tmp_path):
     assert not [p for p in written if b"secret" in p.read_bytes().lower()]
 
 
+def test_each_dicom_file_is_read_once(tmp_path, monkeypatch):
+    import pydicom
+
+    films, asked, read = dicom_films(tmp_path / "ct"), [], pydicom.dcmread
+    monkeypatch.setattr(pydicom, "dcmread", lambda path, **how: asked.append(path) or read(path, **how))
+    assert len(set(own.load(films).patients)) == 24 and len(asked) == len(set(asked)) == 48
+
+
+@pytest.mark.parametrize("tag, said, tall", [("PixelSpacing", ["0.6", "0.3"], 2), ("PixelAspectRatio", ["1", "2"], 0.5),
+                                             ("ImagerPixelSpacing", ["0", "0.3"], 1), ("PixelSpacing", ["1", "99"], 1)])
+def test_pixels_that_are_not_square_are_made_so(tmp_path, tag, said, tall):
+    import pydicom
+
+    for path in dicom_films(tmp_path / "ct").rglob("*.dcm"):
+        film = pydicom.dcmread(path)
+        del film.PixelSpacing
+        setattr(film, tag, said)
+        film.save_as(path)
+    pd.DataFrame([{"file": f.relative_to(tmp_path / "ct").as_posix(), "label": f.parent.name, "x": 0, "y": 32, "width": 16, "height": 32}
+                  for f in (tmp_path / "ct").rglob("*.dcm")]).to_csv(tmp_path / "ct" / "labels.csv", index=False)
+    one = own.load(tmp_path / "ct")
+    box, black = {2: ([16, 32, 8, 32], [(32, 0)]), 0.5: ([0, 32, 16, 16], [(0, 32)]), 1: ([0, 32, 16, 32], [])}[tall]
+    assert one.boxes[0].tolist() == box and all((one.X[:, r, c] == 0).all() for r, c in black)
+    assert any("not square" in note for note in one.notes) == (tall != 1) and own.size_of(path) == (64, 64, tall)
+    assert (one.X[:, 32, 32] > 0).any() and (one.facts["height (pixels)"] == 64).all()
+
+
 def test_what_is_inferred_of_a_table_as_hospitals_hold_it(tmp_path):
     rng = np.random.default_rng(0)
     codes = [["250.83", "428", "V57", "E849", "?", "V58.1"][k] for k in rng.choice(6, 400, p=[.4, .4, .05, .05, .05, .05])]

@@ -11,6 +11,7 @@ from medkit.errors import MedkitError
 from medkit.report import parameters, render
 from medkit.report.run import run
 
+NBSP = "\N{NO-BREAK SPACE}"
 HEAD = """# ---
 # jupyter:
 #   medkit: {title: "T <b>&", learn: [one], read_minutes: 1, before: nothing., data: none., claim: none}
@@ -148,3 +149,11 @@ def test_a_full_disk_stops_the_run_with_one_message_and_nothing_half_written(cou
                                             ("$$\nx\n$$", 1), ("```\n$x$\n```", 0)])
 def test_formulas(text, formulas):
     assert render.with_mathml(text).count("<math") == formulas
+
+
+def test_a_number_and_its_percent_sign_stay_on_one_line():
+    page = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("Of 95\n% or 5 %, but `5 %`, *5* % and 7 %d.\n\n    6 %\n")])
+    html = render.markup(page)
+    assert f"95{NBSP}% or 5{NBSP}%" in html and "<code>5 %</code>" in html and "6 %" in html
+    kept = '<img alt="5 %"><style>a 5 %</style><script>1 % 2</script><pre>5 % <b>6 %</b></pre>'
+    assert render.together(f"{kept}5 %{kept}") == f"{kept}5{NBSP}%{kept}"
