@@ -16,6 +16,7 @@ import os
 import queue
 import random
 import select
+import shutil
 import signal
 import socket
 import sys
@@ -103,6 +104,7 @@ def guard(connection):
     pid = os.fork()
     if pid == 0:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        atexit.unregister(shutil.rmtree)  # matplotlib's folder, temporary where HOME is read-only: the parent's to remove
         return request
     with suppress(OSError):  # the kernel does it too: neither must come too late
         os.setpgid(pid, pid)
@@ -125,8 +127,9 @@ def become_kernel(request):
     nothing = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):  # what a kernel prints reaches its notebook, not the owner's terminal
         os.dup2(nothing, stream)
+    kept = {name: os.environ[name] for name in ["MPLCONFIGDIR"] if name in os.environ}  # which matplotlib uses by now
     os.environ.clear()
-    os.environ.update(request["env"])
+    os.environ.update(kept | request["env"])
     os.chdir(request["cwd"])
     use_threads(request.get("threads", 1))
     reseed()

@@ -49,11 +49,16 @@ def fingerprint(name):
         path = Path(name).expanduser()
         if path.is_file():
             return "".join(f"{p.name} {fetch.checksum(p)} " for p in (path, *beside(path)))
-        found = sorted(p for p in islice(path.rglob("*"), MOST) if p.is_file()) if name and path.is_dir() else []
-        facts = [(str(p.relative_to(path)), p.stat().st_size, p.stat().st_mtime_ns) for p in found]
+        found = sorted(p for p in islice(files_in(path), MOST) if p.is_file()) if name and path.is_dir() else []
+        facts = [(str(p.relative_to(path)), p.stat().st_size, p.stat().st_mtime_ns, p.stat().st_ctime_ns) for p in found]
     except (OSError, ValueError, RuntimeError):  # the last: ~ of a user who is not here
         return ""
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest() if facts else ""
+
+
+def files_in(folder):
+    """Give the files of a folder, also where links lead."""
+    return (Path(at, name) for at, _, names in os.walk(folder, followlinks=True) for name in names)
 
 
 def beside(path):

@@ -99,14 +99,14 @@ def notebook(path):
 
 
 def grid(path):
-    """Read a grid: a YAML file of parameters, each with a list of values; gives every combination.
+    """Read a grid: a YAML file of parameters, each with a list of values (as text); gives every combination.
 
     Example: `seed: [0, 1, 2]` and `rate: [0.1, 0.2]` are six tasks.
     """
     import yaml
 
     try:
-        axes = yaml.safe_load(read_text(path))
+        axes = yaml.load(read_text(path), texts())
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # a ValueError: the 31st of February
         raise MedkitError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(axes, dict) or not all(isinstance(k, str) for k in axes) or not axes:
@@ -119,6 +119,16 @@ def grid(path):
     if math.prod(map(len, values)) > MOST:
         raise MedkitError(f"{path} asks for {math.prod(map(len, values)):,} reports; more than {MOST:,} are not planned.")
     return [(str(path), dict(zip(axes, one))) for one in itertools.product(*values)]
+
+
+@cache
+def texts():
+    """Make a safe reader of YAML that leaves values as they are written: 007 is not 7."""
+    from yaml import SafeLoader
+
+    kept = {first: [r for r in found if r[0].endswith((":null", ":merge"))]
+            for first, found in SafeLoader.yaml_implicit_resolvers.items()}
+    return type("Texts", (SafeLoader,), {"yaml_implicit_resolvers": kept})
 
 
 def table(path):

@@ -358,3 +358,26 @@ def test_what_a_report_writes_is_no_input_but_must_be_there(desk):
 def test_links_of_the_index_lead_to_files_of_any_name():
     task = plan.Task("ward #1", {}, 'ward #1? 50% "x"', status="done")
     assert re.findall('href="(ward[^"]*)"', index.page([task])) == [f"ward%20%231%3F%2050%25%20%22x%22.{end}" for end in ("html", "ipynb")]
+
+
+def test_the_values_of_a_grid_stay_as_they_are_written(desk):
+    (desk / "g.yaml").write_text("how: [007, 1_0, no, 2020-01-02, 1.50, '']\nseed: 08\n")
+    tasks = plan.plan(["report.ipynb"], {}, plan.grid("g.yaml"))
+    assert [t.parameters["how"] for t in tasks] == ["007", "1_0", "no", "2020-01-02", "1.50", ""]
+    assert tasks[0].stem.startswith("report-how=007_seed=8-") and {t.parameters["seed"] for t in tasks} == {8}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need permission there")
+@pytest.mark.parametrize("link, given", [("films", "films"), ("films/one", "films"), ("films/one.png", "films"), ("a.csv", "a.csv")])
+def test_a_link_that_leads_elsewhere_is_a_change(desk, link, given):
+    for name in ("old", "new"):
+        path = desk / name / "1.png" if "." not in link else desk / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(name)
+        os.utime(path, (1, 1))
+    (desk / link).parent.mkdir(exist_ok=True)
+    (desk / link).symlink_to(desk / "old")
+    before = key_of(dataset=given)
+    (desk / link).unlink()
+    (desk / link).symlink_to(desk / "new")
+    assert key_of(dataset=given) != before

@@ -317,3 +317,19 @@ def test_a_kernel_that_dies_before_its_first_word_is_started_once_more(said, exc
     with pytest.raises(RuntimeError, match=said):
         client.execute()
     assert len(tried) == times
+
+
+@pytest.mark.skipif(not warm.can_fork(), reason="kernels are forked on Linux alone")
+def test_matplotlib_keeps_its_folder_where_home_cannot_be_written(tmp_path, monkeypatch):
+    (tmp_path / "out").mkdir()
+    monkeypatch.setenv(warm.ADDRESS, "")  # so that the other server is named again in the end
+    monkeypatch.setenv("MEDKIT_KERNELS", "fork")
+    for name in ("MPLCONFIGDIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    with monkeypatch.context() as lost:
+        lost.setenv("HOME", "/dev/null")
+        made = warm.start()
+    look = "import matplotlib, os\nplace = os.environ['MPLCONFIGDIR']\nassert place == matplotlib.get_cachedir() and os.path.isdir(place)"
+    ended = [execute.run(order(tmp_path, [look, "seed: int = 0"], {}, warm=True)) for _ in range(2)]
+    warm.stop(made)
+    assert [facts["error"] for facts in ended] == [None, None]
