@@ -4,7 +4,10 @@ import hashlib
 import json
 import re
 import shutil
+import zlib
+from contextlib import suppress
 from pathlib import Path
+from zipfile import BadZipFile, ZipFile
 
 from . import catalog, fetch, handouts, lessons, progress
 from .build import write_notebook
@@ -14,6 +17,8 @@ from .files import make_folder, write_text, written_whole
 FORMS = {"2 hours": [120], "half a day": [240], "2 days": [420, 420]}  # minutes of each day
 WELCOME, EXERCISE, BREAK, UNTIL_BREAK, LUNCH = 10, 5, 15, 90, 60  # minutes that we set; the lessons' own are measured
 LARGER = re.compile(r"_(64|128|224)\.npz$")  # of a MedMNIST set: lessons show its images of 28 pixels unless told otherwise
+LARGEST = 200_000_000  # bytes of notebooks in one zip file: more is no hand-in
+HANDED_IN = {".ipynb", ".zip", ".7z", ".gz", ".rar", ".tar", ".tgz"}  # beside folders; of archives only zip can be read
 SAID = re.compile(r"Exercise (\d+\.\d+): (right|not yet)\b")
 
 
@@ -160,7 +165,7 @@ def collect(folder, names=False):
     Parameters
     ----------
     folder : path
-        Holds a subfolder for each student, with saved notebooks and perhaps `progress.json`.
+        Holds a subfolder (or a zip file) for each student, with saved notebooks and perhaps `progress.json`.
     names : bool
         Name the rows by the subfolders. Otherwise they are numbered, in an order that does not follow the names.
 
@@ -172,41 +177,65 @@ def collect(folder, names=False):
     """
     import pandas as pd
 
-    found = [p for p in Path(folder).glob("[!.]*") if p.is_dir()]
+    found = [p for p in Path(folder).glob("[!.]*") if p.is_dir() or p.suffix.lower() in HANDED_IN
+             and not p.with_suffix("").is_dir()]  # a zip file that was unpacked beside itself counts once
     if not found:
-        raise MedkitError(f"{folder} holds no students' folders: put each student's folder into it, under any name.")
+        raise MedkitError(f"{folder} holds no students' folders: put each student's folder or zip file into it, under any name.")
     found.sort(key=(lambda p: p.name) if names else (lambda p: hashlib.sha256(p.name.encode()).digest()))
     columns = [name for path in lessons.sources() for name in lessons.exercises(path)]
     states, unread = zip(*map(handed_in, found))
-    index = [p.name for p in found] if names else range(1, len(found) + 1)
+    index = [p.name if p.is_dir() else p.stem for p in found] if names else range(1, len(found) + 1)
     rows = [[state.get(c, "") for c in columns] for state in states]
     table = pd.DataFrame(rows, columns=columns, index=pd.Index(index, name="student"))
     table.attrs["notes"] = [f"Student {name}: {why}." for name, why in zip(index, unread) if why]
     return table
 
 
-def handed_in(folder):
-    """Read one student's folder: the state of each exercise, and what could not be read, or "".
+def handed_in(path):
+    """Read what one student handed in: the state of each exercise, and what could not be read, or "".
 
     Of notebooks and `progress.json` the better state counts; what cannot be read counts as not tried.
     """
-    files = {p: told_by(p) for p in sorted(folder.rglob("*")) if (p.name == progress.FILE or p.suffix == ".ipynb")
-             and ".ipynb_checkpoints" not in p.parts}
-    kinds = {progress.FILE if p.name == progress.FILE else "a notebook" for p, told in files.items() if told is None}
+    files = {name: told_by(name, text) for name, text in contents(path)}
+    kinds = {progress.FILE if name.name == progress.FILE else "a notebook" if name.suffix == ".ipynb" else
+             "an archive (damaged, locked, or no zip file)" for name, told in files.items() if told is None}
     why = f"{' and '.join(sorted(kinds))} cannot be read" if kinds else "" if files else "the folder holds no notebook"
     told = [item for items in files.values() for item in items or []]
     return dict(sorted(told, key=lambda item: item[1] == "right")), why
 
 
-def told_by(path):
+def contents(path):
+    """Give (path, text) of each notebook and `progress.json`; a zip file is read without being unpacked anywhere."""
+    if path.is_dir():
+        inside = [p for p in sorted(path.rglob("*")) if p.is_file() and (wanted(p) or p.suffix.lower() == ".zip")]
+        return [item for p in inside for item in contents(p)]
+    try:
+        if wanted(path):
+            return [(path, path.read_text(encoding="utf-8"))]
+        with ZipFile(path) as held:
+            inside = [entry for entry in held.infolist() if wanted(Path(entry.filename))]
+            if sum(entry.file_size for entry in inside) > LARGEST:
+                return [(path, None)]
+            return [(path / entry.filename, held.read(entry).decode("utf-8")) for entry in inside]
+    except (OSError, ValueError, BadZipFile, RuntimeError, EOFError, zlib.error):  # damaged, or locked by a password
+        return [(path, None)]
+
+
+def wanted(path):
+    """Tell whether a file can tell of exercises."""
+    usual = ".ipynb_checkpoints" not in path.parts and not path.name.startswith("._")
+    return usual and (path.name == progress.FILE or path.suffix == ".ipynb")
+
+
+def told_by(path, text):
     """Give what a file tells of exercises, [(name, state)]; None for one that is neither notebook nor progress."""
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
+        held = json.loads(text)
         if path.name == progress.FILE:
             return [item for item in held.items() if item[1] in ("right", "not yet")]
         printed = ("".join(o.get("text", [])) for c in held["cells"] for o in c.get("outputs", []))
         return SAID.findall("\n".join(printed))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 

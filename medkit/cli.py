@@ -192,7 +192,7 @@ def student(words: Lessons = None, out: Annotated[Path, typer.Option(help="Folde
 
 
 @app.command()
-def collect(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Holds a subfolder for each student.")],
+def collect(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Holds a subfolder or a zip file for each student.")],
             out: Annotated[Optional[Path], typer.Option(help="Also write the whole table as CSV.")] = None,
             names: Annotated[bool, typer.Option("--names", help="Name the subfolders; else they are numbered.")] = False):
     """Tell who got which exercise right, from the students' folders. No name is shown unless asked for.

@@ -6,6 +6,7 @@ that says what it shows, computed from the same numbers.
 
 import base64
 import io
+import textwrap
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -55,16 +56,32 @@ def png(fig):
     return small.getvalue()
 
 
+def wrapped(text, width):
+    """Break a long name into lines of at most `width` characters, so that it overlaps no other."""
+    return "\n".join(part for line in str(text).split("\n") for part in textwrap.wrap(line, width) or [""])
+
+
+def apart(ticks):
+    """Give the ticks of a logarithmic axis that have room for their labels: the first, the last, and what lies between."""
+    first, *rest = sorted(ticks)
+    kept, room = [first], (max(ticks) / first) ** 0.09
+    for tick in rest:
+        if tick >= room * kept[-1] and (tick * room <= max(ticks) or tick == max(ticks)):
+            kept.append(tick)
+    return kept
+
+
 def image_grid(images, titles, columns=6, heading=""):
     """Show images of shape (n, height, width[, channels]) in a grid, each with a title."""
-    rows = -(-len(images) // columns)
-    fig, axes = plt.subplots(rows, columns, figsize=(1.6 * columns, 1.85 * rows), squeeze=False)
+    rows, above = -(-len(images) // columns), [wrapped(title, 21) for title in titles]
+    height = 1.7 + 0.15 * max(title.count("\n") + 1 for title in above)
+    fig, axes = plt.subplots(rows, columns, figsize=(1.6 * columns, height * rows), squeeze=False)
     for ax in axes.flat:
         ax.axis("off")
-    for ax, image, title in zip(axes.flat, images, titles):
+    for ax, image, title in zip(axes.flat, images, above):
         ax.imshow(np.squeeze(image), vmin=0, vmax=255)
         ax.set_title(title, fontsize=9, loc="center")
-    fig.suptitle(heading, x=0.01, ha="left", fontsize=12)
+    fig.suptitle(wrapped(heading, 16 * columns), x=0.01, ha="left", fontsize=12)
     show(fig, f"{heading}. {len(images)} images: {', '.join(titles)}.")
 
 
@@ -89,7 +106,8 @@ def estimates(rows, xlabel, title, reference=None):
                     ha="center", fontsize=9, bbox={"fc": "white", "ec": "none", "pad": 0.3})
     if reference is not None:
         ax.axvline(reference, color=GREY, lw=1, ls="--")
-    ax.set(yticks=range(len(rows)), yticklabels=list(rows), ylim=(len(rows) - 0.4, -0.7), xlabel=xlabel, title=title)
+    ax.set(yticks=range(len(rows)), yticklabels=[wrapped(name, 52) for name in rows], ylim=(len(rows) - 0.4, -0.7),
+           xlabel=xlabel, title=wrapped(title, 75))
     ax.locator_params(axis="x", nbins=7)
     show(fig, f"{title}. " + "; ".join(f"{name}: {e}" for name, e in rows.items()))
 
@@ -113,10 +131,10 @@ def curves(x, series, xlabel, ylabel, title, log_x=False, reference=None):
         ax.fill_between(x, values[:, 1], values[:, 2], alpha=0.15, color=PALETTE[k], lw=0)
     if reference:
         ax.axhline(reference[0], color=GREY, lw=1, ls="--", label=reference[1])
-    ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
+    ax.set(xlabel=xlabel, ylabel=ylabel, title=wrapped(title, 75))
     if log_x:
         ax.set_xscale("log")
-        ticks = x if log_x is True else log_x
+        ticks = apart(x if log_x is True else log_x)
         ax.set_xticks(ticks, [f"{v:,}" for v in ticks])
         ax.minorticks_off()
     fig.legend(loc="outside lower center", ncols=2, fontsize=10)
@@ -143,7 +161,7 @@ def discrimination(y, predictions, title):
         pr.plot(recall, precision, color=PALETTE[k])
     roc.plot([0, 1], [0, 1], color=GREY, lw=1, ls="--", label="chance")
     pr.axhline(np.mean(y), color=GREY, lw=1, ls="--")
-    fig.suptitle(title, x=0.01, ha="left", fontsize=12)
+    fig.suptitle(wrapped(title, 95), x=0.01, ha="left", fontsize=12)
     roc.set(xlabel="1 - specificity", ylabel="sensitivity", title="ROC")
     pr.set(xlabel="sensitivity (recall)", ylabel="precision", title="Precision and recall", ylim=(0, 1.02))
     fig.legend(loc="outside lower center", ncols=3, fontsize=10)
@@ -156,14 +174,14 @@ def calibration(y, predictions, title, bins=10):
     """Draw observed rate against predicted risk, with 95 % intervals (Wilson) at each point."""
     from scipy.stats import binomtest
 
-    fig, ax = plt.subplots(figsize=(5.4, 5))
+    fig, ax = plt.subplots(figsize=(5.4, 5.6))
     ax.plot([0, 1], [0, 1], color=GREY, lw=1, ls="--", label="perfect")
     for k, (name, p) in enumerate(predictions.items()):
         risk, rate, n = evaluate.reliability(y, p, bins)
         bounds = [binomtest(round(r * m), int(m)).proportion_ci(method="wilson") for r, m in zip(rate, n)]
         ax.vlines(risk, [b.low for b in bounds], [b.high for b in bounds], color=PALETTE[k], lw=1.5, alpha=0.6)
         ax.plot(risk, rate, marker=MARKERS[k], color=PALETTE[k], label=f"{name} (ECE {evaluate.ece(y, p):.3f})")
-    ax.set(xlabel="predicted risk", ylabel="observed rate", title=title, xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-    ax.legend(loc="upper left", fontsize=10)
+    ax.set(xlabel="predicted risk", ylabel="observed rate", title=wrapped(title, 60), xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    fig.legend(loc="outside lower center", fontsize=10)
     gaps = "; ".join(f"{name}: expected calibration error {evaluate.ece(y, p):.3f}" for name, p in predictions.items())
     show(fig, f"{title}. Observed rate against predicted risk. {gaps}.")

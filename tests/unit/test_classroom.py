@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 
 import nbformat
 import pytest
@@ -178,6 +179,35 @@ def test_a_damaged_hand_in_is_told_and_does_not_stop_the_others(text, name, tmp_
     assert table.loc["Ada", "1.1"] == "right" and (table.loc["Bao"] == "").all()
     if name != progress.FILE or not text.startswith("{"):
         assert [note.partition(":")[0] for note in table.attrs["notes"]] == ["Student Bao"]
+
+
+def test_zip_files_are_read_where_they_lie_or_refused(tmp_path):
+    saved(tmp_path / "made" / "work", "Exercise 1.1: right. Well done!")
+    whole = (tmp_path / "made" / "work" / "01_deep_learning_basics.ipynb").read_text()
+    hand_in = tmp_path / "all"
+    (hand_in / "Bao" / "deep").mkdir(parents=True)
+    for path in (hand_in / "Ada.zip", hand_in / "Bao" / "deep" / "mine.ZIP"):
+        with zipfile.ZipFile(path, "w") as held:
+            held.writestr("../../../slipped.ipynb", whole)
+            held.writestr("__MACOSX/._01.ipynb", b"\x00\xff")
+            held.writestr("photo.png", b"\xff")
+    (hand_in / "Chidi.zip").write_bytes((hand_in / "Ada.zip").read_bytes()[:-40])
+    (hand_in / "Dora.rar").write_bytes(b"Rar!")
+    (hand_in / "Ed.ipynb").write_text(whole)
+    saved(hand_in / "Fay", "Exercise 1.1: right. Well done!")
+    shutil.make_archive(hand_in / "Fay", "zip", hand_in / "Fay")
+    before = sorted(tmp_path.parent.rglob("*"))
+    table = classroom.collect(hand_in, names=True)
+    assert table["1.1"].to_dict() == {"Ada": "right", "Bao": "right", "Chidi": "", "Dora": "", "Ed": "right", "Fay": "right"}
+    assert table.attrs["notes"] == [f"Student {name}: an archive (damaged, locked, or no zip file) cannot be read." for name in ("Chidi", "Dora")]
+    assert sorted(tmp_path.parent.rglob("*")) == before, "something was unpacked"
+
+
+def test_a_zip_file_that_would_fill_the_memory_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(classroom, "LARGEST", 1000)
+    with zipfile.ZipFile(tmp_path / "Ada.zip", "w", zipfile.ZIP_DEFLATED) as held:
+        held.writestr("bomb.ipynb", " " * 100_000)
+    assert "cannot be read" in classroom.collect(tmp_path).attrs["notes"][0]
 
 
 def test_names_with_brackets_and_colons_are_shown_as_they_are(tmp_path):

@@ -40,6 +40,39 @@ def test_alternative_text_quotes_the_numbers(shown):
     assert shown[3].endswith("to 0.712.")
 
 
+NAMES = ["adenocarcinoma of the left lower lobe, with metastases", "squamous cell carcinoma", "normal mucosa",
+         "cancer-associated stroma", "lymphocytes_and_plasma_cells_together", "a name so long that it would leave no room "
+         "for the picture, nor for the axes, nor for what they say"]
+
+
+def drawn_texts(draw, monkeypatch):
+    """Draw a figure, and give what its titles and tick labels cover, and how wide its narrowest axes are (a share)."""
+    kept = []
+    monkeypatch.setattr(plots, "show", lambda fig, alt: kept.append(fig))
+    plots.use_style()
+    draw()
+    fig, = kept
+    fig.canvas.draw()
+    texts = [t for ax in fig.axes for t in [ax.title, *ax.get_xticklabels(), *ax.get_yticklabels()]
+             if t.get_text() and t.get_visible() and (ax.axison or t is ax.title)]
+    boxes, narrowest = [t.get_window_extent() for t in texts], min(ax.get_position().width for ax in fig.axes)
+    legends = [(legend.get_window_extent(), ax.get_window_extent()) for ax in fig.axes
+               for legend in filter(None, [*fig.legends, ax.get_legend()])]
+    plots.plt.close(fig)
+    return boxes, narrowest, legends
+
+
+@pytest.mark.parametrize("draw", [
+    lambda: plots.image_grid(np.zeros((6, 8, 8)), NAMES, heading="Six"),
+    lambda: plots.estimates({n: evaluate.Estimate(0.5, 0.4, 0.6) for n in NAMES}, "AUROC", "Models"),
+    lambda: plots.curves([25, 26, 27, 30, 100, 10000, 10222], {"net": [0.5] * 7}, "labels", "AUROC", "Curve", log_x=True),
+    lambda: plots.calibration([0, 1] * 50, {n: np.linspace(0, 1, 100) for n in NAMES[:4]}, "Calibration", bins=5)])
+def test_long_names_and_close_ticks_overlap_nothing(draw, monkeypatch):
+    boxes, narrowest, legends = drawn_texts(draw, monkeypatch)
+    assert not [(a, b) for a, b in itertools.combinations(boxes, 2) if a.overlaps(b)]
+    assert narrowest > 0.08 and not any(legend.overlaps(ax) for legend, ax in legends)
+
+
 def test_alternative_text_has_no_full_stop_behind_a_question(capsys, monkeypatch):
     seen = []
     monkeypatch.setattr("IPython.display.display", lambda data, **_: seen.append(data["text/plain"]))

@@ -63,6 +63,22 @@ def test_the_search_for_slips_finds_them():
     assert WRONG.search("the the") and WRONG.search("seperate") and not WRONG.search("separate colour")
 
 
+USED = """accuracy, ReLU, sigmoid, softmax, aliasing, atrial fibrillation, batch normalisation, BNP, bootstrap, Brier, C-index, calibration,
+    conformal, cooled, Cox, DeepSurv, data card, model card, RBM, contrastive divergence, free energy, deletion, insertion, F1, folds,
+    Grad-CAM, Holter, HU, kappa, latent, learning curve, likelihood, log-loss, NLL, nats, mask, MC dropout, SWAG, modality, NaN, nodule,
+    null map, number needed to treat, occlusion, P wave, paired, PEHE, pickle, pneumothorax, pointing game, pooling, positive predictivity,
+    principal components, randomised, rank correlation, regularisation, weight decay, L1, SAPS, schema, self-training, sensitivity,
+    sinus node, spectrogram, stacking, standard deviation, target encoding, test-time augmentation"""
+
+
+def test_the_glossary_explains_what_the_lessons_use_in_order():
+    known = lessons.glossary()
+    names = {name.lower() for forms in known.values() for name in forms}
+    assert [term for term in USED.replace("\n    ", " ").split(", ") if term.lower() not in names] == []
+    assert list(known) == sorted(known, key=str.lower)
+    assert len(sum(known.values(), [])) == len(names), "two entries have the same name"
+
+
 def anchors(path):
     """Give the anchors of a page's headings, as JupyterLab and GitHub make them."""
     notebook = path.suffix == ".ipynb"
