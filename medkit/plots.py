@@ -11,6 +11,8 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.text import Text
+from matplotlib.ticker import LogFormatter
 
 from . import evaluate
 
@@ -39,9 +41,18 @@ def show(fig, alt):
     """
     from IPython.display import display
 
+    plain(fig)
     picture, alt = base64.b64encode(png(fig)).decode(), alt.replace("?.", "?")
     display({"image/png": picture, "text/plain": alt}, metadata={"image/png": {"alt": alt}}, raw=True)
     plt.close(fig)
+
+
+def plain(fig):
+    """Draw every text of a figure as it stands, "$5-$10" too; the powers on a logarithmic axis alone are formulas."""
+    axes = [axis for ax in fig.axes for axis in (ax.xaxis, ax.yaxis) if isinstance(axis.get_major_formatter(), LogFormatter)]
+    powers = {label for axis in axes for label in axis.get_ticklabels(which="both")}
+    for text in fig.findobj(Text):
+        text.set_parse_math(text in powers)
 
 
 def png(fig):

@@ -14,6 +14,7 @@ from .longtable import SPEC, STATIC, at_admission, gridded, mended, read_long
 from .split import by_patient
 
 HOSPITAL, CHALLENGE = "virtual-hospital", "challenge-2012"
+LONGEST = {HOSPITAL: 96, CHALLENGE: 48}  # hours; the simulator discharges nobody, so later ones would mean nothing
 ADMITTED = 3000  # simulated stays: about one in eight ends in death
 UNITS = {name: spec[0] for name, spec in SPEC.items()} | {"BNP": "pg/mL"}
 SERIES = [name for name in sorted(SPEC) if name not in {"Age", "Gender", "Height", "ICUType"}]
@@ -100,7 +101,7 @@ def load(source=HOSPITAL, hours=48, seed=0, sets="a", clean=True):
         "virtual-hospital" (simulated), "challenge-2012" (Silva et al. 2012, Computing in Cardiology 39:245-248), or a
         long table or its folder (see `medkit.datasets.longtable`).
     hours : int
-        How many hours from admission, 1 to 48 for the challenge.
+        How many hours from admission, 1 to 48 for the challenge, to 96 for the hospital.
     seed : int
         Which split; for the hospital also which patients.
     sets : {"a", "b", "c"}
@@ -115,6 +116,8 @@ def load(source=HOSPITAL, hours=48, seed=0, sets="a", clean=True):
     """
     if hours < 1:
         raise MedkitError(f"A stay needs at least 1 hour; got hours={hours}.")
+    if hours > LONGEST.get(str(source), np.inf):
+        raise MedkitError(f"The stays of {source} last {LONGEST[str(source)]} hours; got hours={hours}. Ask for fewer.")
     if source == HOSPITAL:
         return simulated(hours, seed)
     if source == CHALLENGE:
@@ -156,8 +159,6 @@ def groups_of(static):
 
 def challenge(hours, seed, letter, clean):
     """Load a set of the challenge; all sets have the same variables, in the same order."""
-    if hours > 48:
-        raise MedkitError(f"The stays of {CHALLENGE} last 48 hours; got hours={hours}.")
     if letter not in ("a", "b", "c"):
         raise unknown(f"set of {CHALLENGE}", letter, "abc")
     rows, outcomes, how = rows_of(letter), outcomes_of(letter), ""

@@ -80,6 +80,21 @@ def test_alternative_text_has_no_full_stop_behind_a_question(capsys, monkeypatch
     assert seen == ["Is it right? Yes."]
 
 
+def test_a_class_named_between_dollar_signs_is_no_formula(monkeypatch):
+    kept, name = [], "$5-$10 $\\no$"  # the last is no formula that could be drawn
+    monkeypatch.setattr("IPython.display.display", lambda *_, **__: None)
+    monkeypatch.setattr(plots.plt, "close", kept.append)
+    plots.image_grid(np.zeros((1, 8, 8, 1), np.uint8), [name], heading=name)
+    plots.curves([1, 10], {name: [0.5, 0.7]}, name, name, name)
+    plots.estimates({name: evaluate.Estimate(0.9, 0.8, 0.95)}, name, name)
+    fig, ax = plots.plt.subplots()
+    ax.set(xscale="log", xlim=(1, 1000), xlabel=name)
+    plots.show(fig, name)
+    texts = [t for f in kept for t in f.findobj(plots.Text)]
+    assert sum(t.get_text() == name for t in texts) >= 10 and not any(t.get_parse_math() for t in texts if t.get_text() == name)
+    assert all(t.get_parse_math() for t in ax.get_xticklabels())
+
+
 def test_a_figure_is_stored_small_with_no_colour_that_looks_other(monkeypatch):
     kept = []
     monkeypatch.setattr("IPython.display.display", lambda data, metadata, raw: kept.append((data, metadata)))

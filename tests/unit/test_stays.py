@@ -248,6 +248,8 @@ def test_what_is_not_there(tmp_path):
         stays.load("challenge2012")
     with pytest.raises(MedkitError, match="at least 1 hour"):
         stays.load(hours=0)
+    with pytest.raises(MedkitError, match="virtual-hospital last 96 hours; got hours=97"):
+        stays.load(hours=97)
     (tmp_path / "t.csv").write_text("patient,time,variable,value\n1,0,HR,80\n")
     with pytest.raises(MedkitError, match="patient 1 has measurements but no outcome. Put an outcomes.csv"):
         stays.load(tmp_path / "t.csv")
