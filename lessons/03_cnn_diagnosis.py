@@ -215,7 +215,8 @@ plots.image_grid([xray[0, 0].numpy(), *scaled], ["image", *windows], columns=4,
 #
 # The images are small and few, so they can lie in memory next to the processor, as one array. Then no time goes
 # into opening files: a batch is a slice. Augmentation, too, is done for a whole batch at once: each image is
-# shifted, turned, re-exposed and partly covered, at random, as another X-ray room might have done.
+# shifted, turned, re-exposed and partly covered, at random, as another X-ray room might have done. It is never mirrored:
+# the heart lies on one side, and hardly any chest looks like that.
 
 # %%
 X = {part: to_tensor(stack) for part, stack in data.X.items()}

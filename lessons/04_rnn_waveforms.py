@@ -341,9 +341,9 @@ packed.batch_sizes.tolist()
 #
 # - the **GRU over beats**: CNN and intervals of each beat, then recurrence over consecutive beats;
 # - the **CNN of single beats**: the very same network, once, given runs of one beat, so that its memory is always empty;
-# - **boosted trees** on classical features: the intervals and their disorder, and for P wave, QRS and T wave of each
-#   lead how much the beat resembles the record's median beat, how far it is from it, and how high and low it goes; and
-#   those of its neighbours.
+# - **boosted trees** on classical features: the intervals and their disorder, and for P wave (the atria contract), QRS
+#   (the ventricles contract) and T wave (they recover) of each lead how much the beat resembles the record's median
+#   beat, how far it is from it, and how high and low it goes; and those of its neighbours.
 
 # %%
 p_cnn = predict(train(taught[0], 1, seed), tested, 1)

@@ -514,7 +514,8 @@ say(f"On {source}: {deep_learning}. In average precision, stack of all against b
 #
 # Wards have added up points for forty years. SAPS-I (Le Gall et al. 1984) takes the worst values of the first day.
 # Where the data bring it, we rank patients by it; else by the points that we counted ourselves, from the last 12 hours
-# and age. Some stays may lack a score. So all are asked about the same stays: those with every score.
+# and age. It is no input of our models: it stands in the file of outcomes, beside columns that give the outcome away,
+# such as days of survival. Some stays may lack a score. So all are asked about the same stays: those with every score.
 
 # %%
 known = data.scores["SAPS-I"].to_numpy() if "SAPS-I" in data.scores else np.full(len(y), np.nan)
@@ -833,7 +834,7 @@ reader = StayReader(vectors, series["train"][1].shape[2])
 back_risks["RNN over stays"] = net_risks(reader, [{part: s[k] for part, s in series.items()} for k in (0, 1)], 3)
 
 # %% [markdown]
-# Last, a *stack*: logistic regression weighs the models' logits, on validation patients. On test patients all
+# Last, a *stack*: logistic regression weighs the models' logits (log-odds), on validation patients. On test patients all
 # stand side by side, with intervals that resample *patients*, because the stays of one patient are not
 # independent.
 

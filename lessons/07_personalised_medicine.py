@@ -87,8 +87,9 @@ for note in doses.notes:
 
 # %% [markdown]
 # In 2009 a consortium published a formula: a weighted sum of age, height, weight, race, two genotypes and two kinds
-# of drugs, which gives the *square root* of the weekly dose. It is our baseline, and it is hard to beat. We fit a
-# sum of our own (a *ridge regression*) to most patients, and try both on the rest.
+# of drugs, which gives the *square root* of the weekly dose: a few patients need very much, and on the scale of the
+# root errors are alike for all. It is our baseline, and it is hard to beat. We fit a sum of our own (a *ridge
+# regression*) to most patients, and try both on the rest.
 
 # %%
 def design(people):

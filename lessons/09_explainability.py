@@ -61,8 +61,9 @@ seed: int = 0  # 0 to 999999: patients and starting weights
 # ## A working result first
 #
 # In the virtual hospital (simulated) we know which pixels are the lesion. The question is pneumonia that can be *seen*:
-# films whose consolidation covers less than a twentieth of the picture are left out here, and come back under "Where it
-# fails". Each film is taken twice, without and with the hospital's lead marker in a corner; the second is for later.
+# films whose consolidation (filled air spaces) covers less than a twentieth of the picture are left out here, and come
+# back under "Where it fails". Each film is taken twice, without and with the hospital's lead marker in a corner; the
+# second is for later.
 
 # %%
 simulated = dataset == "virtual-hospital"

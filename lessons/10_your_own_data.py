@@ -219,7 +219,7 @@ if simulated:
 # For each kind of data the same four candidates: *prevalence* (says the same of everybody), *logistic regression* and
 # *boosting* on simple features (a table's columns; a thumbnail of 16 by 16; the power of a signal in bands), and a
 # *network* (a small multilayer network; a CNN whose weights come from simulated X-rays; a CNN with a recurrent layer).
-# The lowest log-loss on *validation* patients wins. Test patients are not looked at.
+# The lowest log-loss (cross-entropy) on *validation* patients wins. Test patients are not looked at.
 
 # %%
 def rounds(one):

@@ -107,3 +107,9 @@ def test_addresses_are_well_formed():
         assert re.fullmatch(r"https?://[\w.-]+(:\d+)?(/[\w.~:/?#@!$&'()*+,;=%<>-]*)?", url), (path, url)
         if "doi.org/" in url:
             assert re.search(r"doi\.org/10\.\d{4,}/\S+", url), (path, url)
+
+
+@pytest.mark.parametrize("lesson, words", [("3", "never mirrored"), ("6", "no input of our models"), ("7", "root errors are alike for all")])
+def test_what_a_question_to_recall_asks_stands_in_the_lesson(lesson, words):
+    text, _, questions = PROSE[lessons.find(lesson).name].partition("## Questions to recall")
+    assert words in text.replace("\n", " ") and "<details>" in questions
