@@ -226,8 +226,8 @@ plots.image_grid((255 * changed.clamp(0, 1)).permute(0, 2, 3, 1).numpy(), ["chan
                  heading=f"One image, augmented six times: {data.name}")
 
 # %% [markdown]
-# Rooms differ in exposure and contrast before any network looks. So each image is first brought to mean 0 and standard
-# deviation 1 *on its own*: what is left is where it is brighter than itself.
+# Rooms differ in exposure and contrast before any network looks. So each image is first scaled to mean 0 and standard
+# deviation 1 *on its own*: what is left is where it is brighter or darker than its own mean.
 
 # %%
 class OwnScale(nn.Module):
