@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from medkit import lessons
+from medkit import evaluate, lessons
 from medkit.datasets.images import ImageSet
 from medkit.errors import MedkitError
 
@@ -144,3 +144,21 @@ def test_lesson_3_compares_with_guessing_by_patient():
                      "watched": np.arange(20), "say": told.append}
     less = cells("3", "less = evaluate", **names)["less"]
     assert less.value == pytest.approx(0.5) and less.high - less.low > 0.7  # five patients, not twenty images
+
+
+def test_lesson_3_gives_its_rivals_small_images_as_they_are_and_large_ones_made_smaller():
+    space = cells("3", "import medkit", "def waves_in")
+    torch, at_most = space["torch"], space["at_most"]
+    small = torch.randint(0, 255, (2, 3, 40, 28), dtype=torch.uint8)
+    assert torch.equal(at_most(64, small), small / 255)
+    assert at_most(64, small.repeat(1, 1, 2, 10)).shape == (2, 3, 64, 64)  # else 10,000 of 224 pixels fill 6 GB and more
+
+
+@pytest.mark.parametrize("low, high, words", [
+    (0.1, 0.2, "the network is better"), (-0.2, -0.1, "the simple model, without a learned window, is better"),
+    (-0.1, 0.1, "we cannot tell them apart"), (np.nan, np.nan, "we cannot tell them apart")])
+def test_lesson_3_says_who_is_better_only_where_the_interval_does(low, high, words):
+    said, found = [], evaluate.Estimate((low + high) / 2, low, high)
+    cells("3", "gap = evaluate.compare", say=said.append, record=lambda *a: None, macro_auroc=None, p_test=None, p_base=None, who=None,
+          best="x", y={"test": []}, evaluate=SimpleNamespace(compare=lambda *a: found))
+    assert f"**{words}" in said[0]
