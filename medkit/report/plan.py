@@ -106,7 +106,7 @@ def grid(path):
     import yaml
 
     try:
-        axes = yaml.load(read_text(path), texts())
+        axes = texts()(read_text(path)).get_single_data()
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # a ValueError: the 31st of February
         raise MedkitError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(axes, dict) or not all(isinstance(k, str) for k in axes) or not axes:

@@ -76,7 +76,7 @@ def test_lesson_4_keeps_what_differs_between_people_where_each_has_one_label():
     found = cells("4", "import medkit")
     def power(brains):
         names = found | {"brains": brains}
-        for start in ("bands = {", "def swings", "by_hand = {"):
+        for start in ("def empty", "lacking = ", "def shared", "bands = {", "def swings", "by_hand = "):
             names |= cells("4", start, **names)
         assert np.isfinite(names["by_hand"]["hand-made features"]).all()
         return names["by_hand"]["band power"]
@@ -88,6 +88,19 @@ def test_lesson_4_keeps_what_differs_between_people_where_each_has_one_label():
     in_volts = power(windows(lambda who: who % 2, 1e-6))
     assert in_volts == pytest.approx(between, abs=1e-2)
     assert np.isfinite(power(windows(lambda who: who % 2, fs=50))).all()
+
+
+def test_lesson_4_takes_out_what_tells_of_the_cleaning():
+    brains = windows(lambda who: np.arange(40) % 5 < 2)
+    brains.X[brains.y, :, 1] = brains.X[brains.y, :, 0]  # in each person's files of one state a direction is empty
+    brains.X[12] = 0  # a recorder that was off lacks nothing that the others have
+    told = []
+    found = cells("4", "import medkit", brains=brains)
+    found = cells("4", "def empty", "lacking = ", "def shared", **found | {"say": told.append, "record": lambda *_: None})
+    assert found["by_count"].value < 0.05 and "the cleaning tells the label" in told[0]
+    assert abs(evaluate.auroc(brains.y, -found["taken"]) - 0.5) < 0.05
+    difference = brains.X - found["kept_alike"]
+    assert np.allclose(difference[..., 0], -difference[..., 1], atol=1e-3) and not difference[..., 2].round(2).any()
 
 
 def test_lesson_4_says_what_it_cannot_ask():
