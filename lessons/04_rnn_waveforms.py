@@ -1038,6 +1038,7 @@ def attend(scores, mask):
 #   wanted for the whole.
 # - Compare with a network without memory and with classical features, per class, on patients that neither has seen,
 #   with intervals that draw patients.
+# - How recordings were cleaned can tell their label. Count the directions that are left before you train.
 # - A split that ignores patients can flatter a model: measure by how much. Few people cannot settle a question, and
 #   the interval says so.
 
