@@ -627,9 +627,9 @@ print(f"{len(np.unique(brains.patients))} people;",
 # the channels (often by independent component analysis), and taken out. That direction is then empty. If each *file* was
 # cleaned for itself, and a person rests in one file and calculates in another, then the number of directions that are
 # left can tell the files apart, and so the states, with no look at the brain. We count them in each window. Empty is a
-# direction with less than 3/100,000 of the largest variance, that of this window or of the person's usual one: so a loose
-# electrode, that swings far for a while, does not make the others look empty. (Windows with fewer samples than channels
-# lack directions by themselves; in them we count none.)
+# direction with less than 3/100,000 of the largest variance: that of this window, or the person's usual one if it is
+# smaller. So a loose electrode, which swings far for a while, does not make the others look empty. (Windows with no more
+# samples than channels lack directions by themselves; in them we count none.)
 
 # %%
 def empty(x, patients):
