@@ -123,7 +123,7 @@ def clean():
 
 
 class Loosened(LogisticRegression):
-    """A model whose L1 penalty is loosened until some weight is left: of no feature nothing can be learned."""
+    """A model whose L1 penalty is loosened until some weight is left: from no feature nothing can be learned."""
 
     def fit(self, X, y):
         while np.abs(super().fit(X, y).coef_).max() < 1e-5 and self.C < 1000:
@@ -463,8 +463,8 @@ say(f"Better than all {F.shape[1]} features, beyond chance: **{', '.join(better)
 # A study has few patients and thousands of features (genes, say). Somebody picks the 20 best features *on all
 # patients*, then cross-validates the model with care. The choice has already seen the held-out patients. We do it wrong
 # and right, and ask the many patients who were left aside who told the truth. Studies drawn from the same patients share
-# some of them, so their intervals are widened, too. (The truth is a mean without one: nearly the same patients are asked
-# each time.)
+# some of them, so their intervals are widened, too. (The truth is a mean with no interval: nearly the same patients are
+# asked each time.)
 
 # %%
 table_all = make_pipeline(clean(), SeriesFeatures(names, ("last", "mean")), median(), StandardScaler())
