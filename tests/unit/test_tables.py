@@ -248,6 +248,14 @@ def test_row_numbers_empty_rows_and_a_line_for_excel_are_no_data(tmp_path, first
     assert "Unnamed: 0" in tables.read_frame(tmp_path / "t.csv", "Unnamed: 0")  # unless it names the patient
 
 
+def test_a_long_text_of_several_paragraphs_holds_no_empty_rows(tmp_path):
+    note, end = "seen\n , \n\nhome", "x" * 200_000
+    (tmp_path / "t.csv").write_text(f'\n\n;;\nage;sex;note\n1;m;"{note}"\n\n"";;\n;;\n2;f;{end}\n')
+    read = tables.read_frame(tmp_path / "t.csv")
+    assert read.to_numpy().tolist() == [[1, "m", note], [2, "f", end]] and read["age"].dtype == int
+    assert read.attrs["empty"] == 3  # one of them above the header
+
+
 def test_a_column_in_the_index_of_a_parquet_file_is_kept(tmp_path):
     frame = pd.DataFrame({"mrn": [f"{k:03}" for k in range(60)], "age": 1.5, "outcome": [0, 1] * 30})
     frame.set_index("mrn").to_parquet(tmp_path / "t.parquet")
