@@ -212,8 +212,7 @@ def contents(path):
         if wanted(path):
             return [(path, path.read_text(encoding="utf-8"))]
         with ZipFile(path) as held:
-            named = {path / entry.filename.replace("\\", "/"): entry for entry in held.infolist()}  # as Windows writes it
-            inside = {name: entry for name, entry in named.items() if wanted(name)}
+            inside = {name: entry for entry in held.infolist() if wanted(name := path / entry.filename.replace("\\", "/"))}
             if sum(entry.file_size for entry in inside.values()) <= LARGEST:
                 return [(name, held.read(entry).decode("utf-8")) for name, entry in inside.items()]
     return [(path, None)]

@@ -21,8 +21,8 @@ def read_frame(path, patient=None, dtype=None, whole=False):
     if not path.exists():
         raise MedkitError(f"There is no file {path}.")
     with explained(f"{path} cannot be read as a table"):
-        parquet = path.suffix.lower() == ".parquet"
-        frame = read_parquet(path, whole) if parquet else read_csv(path, dtype or {patient: str}, whole)
+        frame = (read_parquet(path, whole) if path.suffix.lower() == ".parquet" else
+                 read_csv(path, dtype or {patient: str}, whole))
     each_once(frame, path)
     if patient in frame:
         names = frame[patient].astype("string").str.strip()
@@ -45,8 +45,7 @@ def read_csv(path, dtype, whole):
     text = decoded(path)
     how, above = dialect(text, path)
     names, skipped = layout(text, how["sep"], above, whole, path)
-    frame = pd.read_csv(io.StringIO(text), **how, names=names, header=0, skiprows=skipped, dtype=dtype, low_memory=False,
-                        na_values=["?"])
+    frame = pd.read_csv(io.StringIO(text), **how, names=names, header=0, skiprows=skipped, dtype=dtype)
     frame.attrs["empty"] = len(skipped) - above
     return frame
 
@@ -89,7 +88,8 @@ def separator(header):
 
 
 def dialect(text, path):
-    """Find the separator (in the header, or told by a first line "sep=;"), the decimal mark, and the lines above the header."""
+    """Find how to read a table: its separator (in the header, or told by a first line "sep=;"), its decimal mark; and the
+    number of lines above the header."""
     told = re.match(r'"?sep=(.)"?\r?\n', text)
     lines = [line for line in text.splitlines()[bool(told):1000] if line.strip()]
     sep = told[1] if told else separator(lines[0] if lines else "")
@@ -98,7 +98,7 @@ def dialect(text, path):
     if found and all(re.fullmatch(r"[1-9]\d?\d?,\d{3}", n) for n in found):
         raise MedkitError(f"{path}: '{found[0]}' can be {found[0].replace(',', '.')} or {found[0].replace(',', '')}. "
                           "Write the numbers without such a comma.")
-    return {"sep": sep, "decimal": "," if found else "."}, int(bool(told))
+    return {"sep": sep, "decimal": "," if found else ".", "low_memory": False, "na_values": ["?"]}, int(bool(told))
 
 
 def layout(text, sep, above, whole, path):
