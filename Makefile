@@ -22,8 +22,8 @@ test: .venv/ready
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests notebooks/*.ipynb --nbval-lax --nbval-kernel-name medkit-warm -n 2 --dist loadfile
 
 lab: .venv/ready
-	@$(BIN)/python -m medkit.copies notebooks/exercises $(NOTEBOOKS)
-	@$(BIN)/jupyter lab --notebook-dir=$(NOTEBOOKS) --LabApp.default_url=/lab/tree/start.ipynb $(LAB_OPTIONS)
+	@$(BIN)/python -m medkit.copies notebooks/exercises "$(NOTEBOOKS)"
+	@$(BIN)/jupyter lab --notebook-dir="$(NOTEBOOKS)" --LabApp.default_url=/lab/tree/start.ipynb $(LAB_OPTIONS)
 
 build: .venv/ready
 	@$(BIN)/python -m medkit.build

@@ -4,10 +4,9 @@ import hashlib
 import json
 import re
 import shutil
-import zlib
 from contextlib import suppress
 from pathlib import Path
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZipFile
 
 from . import catalog, fetch, handouts, lessons, progress
 from .build import write_notebook
@@ -209,16 +208,14 @@ def contents(path):
     if path.is_dir():
         inside = [p for p in sorted(path.rglob("*")) if p.is_file() and (wanted(p) or p.suffix.lower() == ".zip")]
         return [item for p in inside for item in contents(p)]
-    try:
+    with suppress(Exception):  # damaged, or locked by a password: it fails in ways that nobody foresees
         if wanted(path):
             return [(path, path.read_text(encoding="utf-8"))]
         with ZipFile(path) as held:
-            inside = [entry for entry in held.infolist() if wanted(Path(entry.filename))]
-            if sum(entry.file_size for entry in inside) > LARGEST:
-                return [(path, None)]
-            return [(path / entry.filename, held.read(entry).decode("utf-8")) for entry in inside]
-    except (OSError, ValueError, BadZipFile, RuntimeError, EOFError, zlib.error):  # damaged, or locked by a password
-        return [(path, None)]
+            inside = {name: entry for entry in held.infolist() if wanted(name := path / entry.filename.replace("\\", "/"))}
+            if sum(entry.file_size for entry in inside.values()) <= LARGEST:
+                return [(name, held.read(entry).decode("utf-8")) for name, entry in inside.items()]
+    return [(path, None)]
 
 
 def wanted(path):

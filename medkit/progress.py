@@ -24,8 +24,7 @@ def keep(known, folder):
     try:
         write_text(Path(folder) / FILE, json.dumps(known, indent=1, sort_keys=True) + "\n")
     except MedkitError as error:
-        reason = str(error).split(". ")[0]
-        print(f"Your progress is not kept here: {reason}. Copy this folder to one of your own, and open it there.")
+        print(f"Your progress is not kept here: {str(error).split('. ')[0]}. Copy this folder to one of your own, and open it there.")
 
 
 def read(folder="."):

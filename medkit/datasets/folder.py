@@ -189,9 +189,8 @@ def read_images(paths, size):
 def read_image(path, size, heads):
     """Read one image as uint8 RGB of shape (size, size, 3), in its true shape, padded; add its head to `heads`."""
     image, tags = from_dicom(path) if path.suffix.lower() == ".dcm" else (from_picture(path), {})
-    head = {"PatientID": "", "BurnedInAnnotation": "", "tall": 1.0} | tags | {"width": image.width, "height": image.height}
-    heads.append(head)
-    true = np.round(image.size * stretch(head["tall"])).astype(int).tolist()
+    heads.append({"PatientID": "", "BurnedInAnnotation": "", "tall": 1.0, "width": image.width, "height": image.height} | tags)
+    true = np.round(image.size * stretch(heads[-1]["tall"])).astype(int).tolist()
     return np.asarray(ImageOps.pad(image.convert("RGB").resize(true), (size, size), Image.Resampling.BILINEAR))
 
 

@@ -9,6 +9,8 @@ import pandas as pd
 
 from ..errors import MedkitError, explained
 
+csv.field_size_limit(2 ** 31 - 1)  # a cell may hold a long text
+
 
 def read_frame(path, patient=None, dtype=None, whole=False):
     """Read a CSV (any usual separator and encoding, decimal points or commas; "?" is a gap) or Parquet file.
@@ -19,8 +21,8 @@ def read_frame(path, patient=None, dtype=None, whole=False):
     if not path.exists():
         raise MedkitError(f"There is no file {path}.")
     with explained(f"{path} cannot be read as a table"):
-        parquet = path.suffix.lower() == ".parquet"
-        frame = read_parquet(path, whole) if parquet else read_csv(path, dtype or {patient: str}, whole)
+        frame = (read_parquet(path, whole) if path.suffix.lower() == ".parquet" else
+                 read_csv(path, dtype or {patient: str}, whole))
     each_once(frame, path)
     if patient in frame:
         names = frame[patient].astype("string").str.strip()
@@ -41,10 +43,10 @@ def read_parquet(path, whole):
 def read_csv(path, dtype, whole):
     """Read a CSV file; its empty rows go before they turn whole numbers into fractions."""
     text = decoded(path)
-    how = dialect(text, path)
-    text, n = (text, 0) if whole else re.subn(rf"(?m)^[ {re.escape(how['sep'])}]+\r?$\n?", "", text)
-    frame = pd.read_csv(io.StringIO(text), **how, dtype=dtype)
-    frame.attrs["empty"] = n
+    how, above = dialect(text, path)
+    names, skipped = layout(text, how["sep"], above, whole, path)
+    frame = pd.read_csv(io.StringIO(text), **how, names=names, header=0, skiprows=skipped, dtype=dtype)
+    frame.attrs["empty"] = len(skipped) - above
     return frame
 
 
@@ -86,26 +88,29 @@ def separator(header):
 
 
 def dialect(text, path):
-    """Find the separator (in the header, or told by a first line "sep=;"), the names, and whether numbers have a comma."""
+    """Find how to read a table: its separator (in the header, or told by a first line "sep=;"), its decimal mark; and the
+    number of lines above the header."""
     told = re.match(r'"?sep=(.)"?\r?\n', text)
-    lines = text.splitlines()[bool(told):1000]
+    lines = [line for line in text.splitlines()[bool(told):1000] if line.strip()]
     sep = told[1] if told else separator(lines[0] if lines else "")
     cell = rf"(?<![^{re.escape(sep)}])-?(\d+,\d+)(?![^{re.escape(sep)}])"
     found = [n for line in lines for n in re.findall(cell, line)] if sep != "," else []
     if found and all(re.fullmatch(r"[1-9]\d?\d?,\d{3}", n) for n in found):
         raise MedkitError(f"{path}: '{found[0]}' can be {found[0].replace(',', '.')} or {found[0].replace(',', '')}. "
                           "Write the numbers without such a comma.")
-    return {"names": header(text, sep, bool(told), path), "header": 0, "skiprows": int(bool(told)), "sep": sep,
-            "decimal": "," if found else ".", "low_memory": False, "na_values": ["?"]}
+    return {"sep": sep, "decimal": "," if found else ".", "low_memory": False, "na_values": ["?"]}, int(bool(told))
 
 
-def header(text, sep, above, path):
-    """Give the names in a header, less spaces around them; a row with more cells than it would shift the columns."""
-    rows, names = csv.reader(io.StringIO(text, newline=""), delimiter=sep), []
-    for row in rows:
-        if len(row) > len(names) and names:
+def layout(text, sep, above, whole, path):
+    """Give the names in a header, less spaces around them, and which rows to skip; a longer row would shift the columns."""
+    rows, names, skipped = csv.reader(io.StringIO(text, newline=""), delimiter=sep), [], []
+    for k, row in enumerate(rows):
+        if k < above or (row and not whole and not any(map(str.strip, row))):
+            skipped.append(k)
+        elif not names:
+            names = [name.strip() or f"Unnamed: {n}" for n, name in enumerate(row)]
+        elif len(row) > len(names):
             raise MedkitError(f"{path}, line {rows.line_num} has more cells than its header: {len(row)}, not "
                               f"{len(names)}. Is a '{sep}' part of a text or a number? Then put it in quotes.")
-        names = names or [name.strip() or f"Unnamed: {k}" for k, name in enumerate(row) if rows.line_num > above]
     each_once(names, path)
-    return names
+    return names, skipped

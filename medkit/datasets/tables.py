@@ -180,7 +180,7 @@ def coded(outcomes, path, positive=None):
     if len(classes) == 2:
         counts = {str(c): int((outcomes == c).sum()) for c in classes[::-1]}
         if positive and positive not in counts:
-            raise MedkitError(f"{path}: {unknown('value of the outcome', positive, counts)}")
+            raise MedkitError(f"{path}: {unknown(f'value of {outcomes.name}', positive, counts)}")
         classes = sorted(classes, key=lambda c: str(c) == (positive or positive_of(counts)))
     return classes, outcomes.map({c: k for k, c in enumerate(classes)}).to_numpy(np.int64)
 

@@ -242,11 +242,11 @@ def own(path, seed=0):
         if key not in told:
             raise MedkitError(f'{path}: which column {what}? Say so in {tables.place(path)}, by the line {key} = "NAME".')
     given, until = told["treatment"], told["time"]
-    columns = {c: kind for c, kind in told["columns"].items() if c not in (given, until)}
+    columns = {c: kind for c, kind in told["columns"].items() if c != given} | {until: "number"}
     X, event, who, classes, notes = tables.read_file(path, told | {"columns": columns})
     tables.columns_there(X, [given, until], path)
     tables.cells_filled(X, [given, until], path)
-    time = tables.numbers(X, until, path)
+    time = X[until]
     tables.refuse(time < 0, path, lambda row: f"the column '{until}' holds {time[row]:g}. A time cannot be below 0")
     arms, arm = tables.coded(X[given], path, told.get("treated"))
     for column, values in ((given, arms), (told["outcome"], classes)):
@@ -256,6 +256,9 @@ def own(path, seed=0):
         raise MedkitError(f"{path}: some patients have several rows. A trial takes a row per patient.")
     parts = by_patient(np.arange(len(arm)), 2 * arm + event, (0.6, 0.2, 0.2), seed)
     horizon = told.get("horizon") or float(f"{min(time[arm == a].quantile(0.9) for a in (0, 1)):.2g}")
+    if not 0 < horizon <= time.max():
+        raise MedkitError(f"{path}: a horizon of {horizon:g} should be above 0, and patients were followed for {time.max():g} "
+                          f"at most. Name another in {tables.place(path)}, in the unit of '{until}'.")
     notes = [f"{len(arm):,} patients of your table, by chance in three parts. '{given}' is the treatment, "
              f"'{until}' the time to '{classes[1]}' of '{told['outcome']}'; what counts is the time up to {horizon:g}.", *notes]
     return Trial(path.stem, complete(X.drop(columns=[given, until]), parts["train"]), arm, time.to_numpy(), event == 1,

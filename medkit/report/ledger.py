@@ -63,8 +63,9 @@ def files_in(folder):
 
 def beside(path):
     """Find what is read with a file: its schema and the other files of a recording, which have its stem, and outcomes."""
-    return sorted(p for p in path.parent.iterdir() if p != path and p.stem in (path.stem, "outcomes")
-                  and p.suffix not in (".html", ".ipynb") and p.is_file())
+    near = [path.parent / name for name in os.listdir(path.parent) if name.startswith((f"{path.stem}.", "outcomes."))]
+    return sorted(p for p in near if p != path and p.stem in (path.stem, "outcomes") and p.suffix not in (".html", ".ipynb")
+                  and p.is_file())
 
 
 def stamp(task, made, digest):

@@ -203,6 +203,18 @@ def test_zip_files_are_read_where_they_lie_or_refused(tmp_path):
     assert sorted(tmp_path.parent.rglob("*")) == before, "something was unpacked"
 
 
+def test_a_zip_file_from_windows_is_read_and_a_damaged_one_of_any_method_is_told(tmp_path):
+    with zipfile.ZipFile(tmp_path / "Ada.zip", "w") as held:
+        held.writestr("work\\progress.json", '{"1.1": "right"}')
+    with zipfile.ZipFile(tmp_path / "Bao.zip", "w", zipfile.ZIP_LZMA) as held:
+        held.writestr("01.ipynb", "x" * 1000)
+    body = bytearray((tmp_path / "Bao.zip").read_bytes())
+    body[38:60] = b"\xff" * 22
+    (tmp_path / "Bao.zip").write_bytes(body)
+    table = classroom.collect(tmp_path, names=True)
+    assert table["1.1"].to_dict() == {"Ada": "right", "Bao": ""} and len(table.attrs["notes"]) == 1
+
+
 def test_a_zip_file_that_would_fill_the_memory_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(classroom, "LARGEST", 1000)
     with zipfile.ZipFile(tmp_path / "Ada.zip", "w", zipfile.ZIP_DEFLATED) as held:

@@ -75,7 +75,7 @@ def test_of_two_classes_the_ill_are_number_1(folder):
     (folder / "schema.toml").write_text('positive = "well"')
     assert images.load(folder, size=16).classes == ["ill", "well"]
     (folder / "schema.toml").write_text('positive = "wel"')
-    with pytest.raises(MedkitError, match="no value of the outcome 'wel'. Did you mean 'well'"):
+    with pytest.raises(MedkitError, match="no value of label 'wel'. Did you mean 'well'"):
         images.load(folder, size=16)
 
 

@@ -119,7 +119,7 @@ def test_the_schema_that_is_written_is_read_back(desk, tmp_path):
 
 @pytest.mark.parametrize("text, message", [
     ("outcom = 'died'", "Did you mean 'outcome'"), ("outcome = 3", "wrong type"), ("kind = 'film'", "no kind"),
-    ("positive = 'dead'", "value of the outcome"), ("outcome = 'age'", "different values"), ("[columns]\nage = 'nr'", "type 'nr'"),
+    ("positive = 'dead'", "value of died"), ("outcome = 'age'", "different values"), ("[columns]\nage = 'nr'", "type 'nr'"),
     ("[columns]\nagee = 'number'", "Did you mean 'age'"), ("groups = ['seks']", "column 'seks'"), ("= 3", "TOML"),
     ("[columns]\nage='ignore'\nsex='ignore'\ncrp='ignore'", "no column to predict from")])
 def test_a_wrong_schema_is_told(tmp_path, text, message):

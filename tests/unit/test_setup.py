@@ -63,6 +63,11 @@ def test_readme_names_the_commands_and_the_lessons():
     assert all(lessons.facts(p)["title"] in text for p in lessons.sources())
 
 
+def test_the_folder_of_working_copies_may_have_a_space_in_its_name():
+    lab = (ROOT / "Makefile").read_text().split("\nlab:")[1].split("\n\n")[0]
+    assert lab.count('"$(NOTEBOOKS)"') == lab.count("$(NOTEBOOKS)") == 2
+
+
 def test_working_copies_leave_edits_alone(tmp_path):
     source, mine = tmp_path / "source", tmp_path / "mine"
     source.mkdir()

@@ -216,7 +216,7 @@ def test_the_outcome_to_be_found_is_number_1(tmp_path, outcomes, told, last):
 def test_an_outcome_to_be_found_that_nobody_has_is_an_error(tmp_path):
     (tmp_path / "ward.csv").write_text("\n".join(["died,age", *[f"{k % 2},{k}" for k in range(60)]]))
     (tmp_path / "ward.toml").write_text('positive = "yes"')
-    with pytest.raises(MedkitError, match="no value of the outcome 'yes'"):
+    with pytest.raises(MedkitError, match="no value of outcome 'yes'"):
         tables.load(tmp_path / "ward.csv", outcome="died")
 
 
@@ -246,6 +246,14 @@ def test_row_numbers_empty_rows_and_a_line_for_excel_are_no_data(tmp_path, first
     assert table.notes[0] == "2 rows are wholly empty and were left out; rows are numbered without them."
     assert own.load(tmp_path / "t.csv").notes == table.notes[:1]
     assert "Unnamed: 0" in tables.read_frame(tmp_path / "t.csv", "Unnamed: 0")  # unless it names the patient
+
+
+def test_a_long_text_of_several_paragraphs_holds_no_empty_rows(tmp_path):
+    note, end = "seen\n , \n\nhome", "x" * 200_000
+    (tmp_path / "t.csv").write_text(f'\n\n;;\nage;sex;note\n1;m;"{note}"\n\n"";;\n;;\n2;f;{end}\n')
+    read = tables.read_frame(tmp_path / "t.csv")
+    assert read.to_numpy().tolist() == [[1, "m", note], [2, "f", end]] and read["age"].dtype == int
+    assert read.attrs["empty"] == 3  # one of them above the header
 
 
 def test_a_column_in_the_index_of_a_parquet_file_is_kept(tmp_path):

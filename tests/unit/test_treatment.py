@@ -215,6 +215,10 @@ def test_gaps_of_a_trial_are_filled_by_training_patients_and_leave_a_mark(tmp_pa
     (lambda f: f.assign(days=f["days"] - 100), SCHEMA, r"row \d+: the column 'days' holds -\d+"),
     (lambda f: f.assign(horTh=np.arange(len(f)) % 3), SCHEMA, "'horTh' should have two values, but has 3"),
     (lambda f: f.assign(pid=f["pid"].str[:3]), SCHEMA, "some patients have several rows"),
+    (lambda f: f.assign(days="2024-03-01"), SCHEMA, "'days' should hold a number, but holds '2024-03-01'"),
+    (lambda f: f, SCHEMA + 'treated = "ja"\n', "There is no value of horTh 'ja'"),
+    (lambda f: f, SCHEMA + "horizon = -5\n", "a horizon of -5 should be above 0"),
+    (lambda f: f, SCHEMA + "horizon = 1e5\n", "were followed for 2659 at most"),
     (lambda f: f[:60], SCHEMA, "too few patients")])
 def test_a_trial_that_cannot_be_used_is_told_in_one_message(tmp_path, change, schema, told):
     with pytest.raises(MedkitError, match=told):
