@@ -107,7 +107,7 @@ def grid(path):
 
     try:
         axes = texts()(read_text(path)).get_single_data()
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a ValueError: the 31st of February
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise MedkitError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(axes, dict) or not all(isinstance(k, str) for k in axes) or not axes:
         raise MedkitError(f"{path}: a grid is lines such as 'seed: [0, 1, 2]': a parameter and its values.")
