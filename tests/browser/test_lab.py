@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import socket
 import subprocess
 import sys
@@ -27,7 +28,8 @@ def lab(tmp_path_factory):
     """Start JupyterLab with the options of `make lab`, on fresh copies and a fresh home: (address, folder)."""
     home = tmp_path_factory.mktemp("home")
     copies.copy_new(ROOT / "notebooks" / "exercises", home / "my-notebooks")
-    options = re.search(r"jupyter lab (.*) \$\(LAB_OPTIONS\)", (ROOT / "Makefile").read_text())[1].split()
+    options = re.search(r"jupyter lab (.*) \$\(LAB_OPTIONS\)", (ROOT / "Makefile").read_text())[1]
+    options = shlex.split(options.replace("$(NOTEBOOKS)", "my-notebooks"))
     port = free_port()
     env = {k: v for k, v in os.environ.items() if not k.startswith("JUPYTER")}
     env |= {"HOME": str(home), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "MPLCONFIGDIR": str(home)}

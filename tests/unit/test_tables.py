@@ -216,7 +216,7 @@ def test_the_outcome_to_be_found_is_number_1(tmp_path, outcomes, told, last):
 def test_an_outcome_to_be_found_that_nobody_has_is_an_error(tmp_path):
     (tmp_path / "ward.csv").write_text("\n".join(["died,age", *[f"{k % 2},{k}" for k in range(60)]]))
     (tmp_path / "ward.toml").write_text('positive = "yes"')
-    with pytest.raises(MedkitError, match="no value of outcome 'yes'"):
+    with pytest.raises(MedkitError, match="no value of died 'yes'"):
         tables.load(tmp_path / "ward.csv", outcome="died")
 
 
